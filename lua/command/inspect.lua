@@ -1,0 +1,95 @@
+--- The commands that look and do not build: compile, ls, show.
+
+local err = require "err"
+local json = require "dex.json"
+local term = require "dex.term"
+local value = require "jinja.value"
+
+local M = {}
+
+-- A model of its own for --inline, which is in no file.
+local function inline(job)
+  return require("project").inline(job.project, job.given.inline)
+end
+
+--- `compile`: selected -> job.outcome without running anything. May wait (run_query in templates does).
+function M.compile(job)
+  local only
+  if job.given.inline then
+    only = inline(job)
+    job.selected = { only }
+  elseif job.given.select and #job.selected == 1 then
+    only = job.selected[1]
+  end
+  job.outcome = require("run").compile(job)
+  local node = only and job.project.nodes[only]
+  if node and node.compiled_code then job.report:log("print", node.compiled_code) end
+end
+
+local default_keys = { "alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "source_name",
+  "original_file_path", "unique_id" }
+
+local function selector(node)
+  if node.resource_type == "source" then
+    return ("source:%s.%s.%s"):format(node.package_name, node.source_name, node.name)
+  end
+  return table.concat(node.fqn, ".")
+end
+
+--- `ls`: prints a line for each selected node, in the order of their names as dbt does.
+function M.list(job)
+  local format = job.given.output
+  local lines = {}
+  for _, id in ipairs(job.selected) do
+    local node = job.project.nodes[id] or job.project.sources[id]
+    if format == "json" then
+      local shown = value.dict()
+      for _, key in ipairs(job.given.output_keys or default_keys) do
+        if node[key] ~= nil then shown[key] = node[key] end
+      end
+      lines[#lines + 1] = json.encode(shown)
+    elseif format == "path" then
+      lines[#lines + 1] = node.original_file_path
+    elseif format == "name" then
+      lines[#lines + 1] = node.name
+    else
+      lines[#lines + 1] = selector(node)
+    end
+  end
+  table.sort(lines)
+  if #lines > 0 then term.write(1, table.concat(lines, "\n") .. "\n") end
+  return 0
+end
+
+--- `show`: the one node to show -> job.selected.
+function M.select_one(job)
+  if job.given.inline then
+    job.selected = { inline(job) }
+    return
+  end
+  local selected = require("project.select").select(job.project, { select = job.given.select,
+    exclude = job.given.exclude, types = { "model", "seed", "test" }, resource_types = job.given.resource_type })
+  if not job.given.select then
+    err.raise { code = 101, message = "show needs --select with one node, or --inline with SQL" }
+  end
+  local models = {}
+  for _, id in ipairs(selected) do
+    if job.project.nodes[id].resource_type ~= "test" then models[#models + 1] = id end
+  end
+  if #models == 1 then selected = models end
+  if #selected ~= 1 then
+    err.raise { code = 101, message = ("show needs one node, and %d are selected"):format(#selected) }
+  end
+  job.selected = selected
+end
+
+--- `show`: runs the node's SQL with a limit and prints the rows. May wait.
+function M.show(job)
+  local result, node = require("run").show(job, job.selected[1], job.given.limit)
+  local text = require("report.grid").format(result, job.given.output, term.isatty(1) and term.width() or 80)
+  if job.given.output == "table" then text = ("%s, %d rows:\n%s"):format(node.name, #result, text) end
+  term.write(1, text .. "\n")
+  return 0
+end
+
+return M

@@ -1,0 +1,134 @@
+--- The steps that commands share: load, select, connect, execute, write, finish (lua/pipeline.lua).
+
+local core = require "dex.core"
+local fs = require "dex.fs"
+local value = require "jinja.value"
+
+local M = {}
+
+--- What a command builds: the resource types that it runs, and whether it runs hooks.
+M.builds = {
+  run = { types = { "model" } },
+  build = { types = { "seed", "model", "test" } },
+  test = { types = { "test" } },
+  seed = { types = { "seed" } },
+  compile = { types = { "model", "seed", "test" } },
+  ls = { types = { "model", "seed", "test", "source" } },
+}
+
+local function arguments(job)
+  local args = value.dict("which", job.command.name, "invocation_command", "dex-lua " .. job.command.name)
+  local names = {}
+  for name in pairs(job.given) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local v = job.given[name]
+    args[name] = type(v) == "table" and value.list(table.move(v, 1, #v, 1, {})) or v
+  end
+  return args
+end
+
+--- project files -> job.project, job.target_path. Reads files only.
+function M.load(job)
+  local given = job.given
+  job.args = arguments(job)
+  local vars = given.vars and require("command.meta").yaml_argument("--vars", given.vars) or value.dict()
+  job.project = require("project").load {
+    project_dir = given.project_dir or ".",
+    profiles_dir = given.profiles_dir,
+    profile = given.profile,
+    target = given.target,
+    threads = given.threads,
+    vars = vars,
+    command = job.command.name,
+    flags = { full_refresh = given.full_refresh, fail_fast = given.fail_fast, store_failures = given.store_failures },
+    target_path = given.target_path,
+    invocation_id = job.invocation_id,
+    args = job.args,
+  }
+  for _, warning in ipairs(job.project.warnings) do job.report:warning(warning) end
+  job.target_path = job.project.target_path
+end
+
+--- project -> job.selected, a list of unique_ids in graph order.
+function M.select(job)
+  local given = job.given
+  local wanted = M.builds[job.command.name]
+  local selected, warnings = require("project.select").select(job.project, {
+    select = given.select, exclude = given.exclude, types = wanted.types, resource_types = given.resource_type,
+  })
+  for _, warning in ipairs(warnings) do job.report:warning(warning) end
+  job.selected = selected
+end
+
+--- profile -> job.pool. Starts the private server when the project has no other; does not connect yet.
+function M.connect(job)
+  local profile = job.project.profile
+  local params = profile.params
+  if not params then
+    local private = require("dex.db").private { dir = job.project.root }
+    params = private:ensure()
+    job.private = true
+    job.closers[#job.closers + 1] = function() private:release() end
+  end
+  local pool = require("dex.db").pool(params, {
+    size = profile.threads,
+    on_notice = function(severity, message) job.report:log("debug", severity .. ": " .. message) end,
+  })
+  job.pool = pool
+  job.closers[#job.closers + 1] = function() pool:close() end
+end
+
+--- selected -> job.outcome: runs the nodes and all hooks. May wait.
+function M.execute(job)
+  local cancel = require("dex.run").cancel
+  core.on_signal(function(name)
+    job.cancelled = name
+    job.report:log("warn", "cancelling: queries are stopped and rolled back; a second " .. name .. " ends at once")
+    cancel(name)
+  end)
+  local ticking = true
+  if job.report.live then
+    local loop = require "dex.loop"
+    loop.spawn(function()
+      while ticking do
+        loop.sleep(0.1)
+        if ticking then job.report:tick() end
+      end
+    end)
+  end
+  local ok, outcome = pcall(require("run").execute, job)
+  ticking = false
+  core.on_signal(nil)
+  if not ok then error(outcome, 0) end
+  job.outcome = outcome
+end
+
+--- outcome -> the files under target/.
+function M.write(job)
+  M.write_manifest(job)
+  local artifacts = require "report.artifacts"
+  artifacts.run_results(job, job.outcome.results)
+  artifacts.hook_results(job, job.outcome.hooks)
+end
+
+--- project -> target/manifest.json
+function M.write_manifest(job)
+  fs.mkdirs(job.target_path)
+  require("project.manifest").write(job.project, job.target_path .. "/manifest.json")
+end
+
+local bad = { error = true, fail = true, skipped = true, cancelled = true }
+
+--- outcome -> the summary and the exit status.
+function M.finish(job)
+  local success = not job.cancelled
+  for _, result in ipairs(job.outcome.results) do
+    if bad[result.status] then success = false end
+  end
+  job.report:finish { seconds = require("dex.time").mono() - job.started, cancelled = job.cancelled, success = success }
+  if job.cancelled then return job.cancelled == "SIGTERM" and 143 or 130 end
+  return success and 0 or 1
+end
+
+return M

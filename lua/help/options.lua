@@ -1,0 +1,169 @@
+--- The one table of commands and options. Parsing (help/arguments.lua) and `--help` (help/usage.lua) read
+-- it; nothing else knows an option's name.
+
+local M = {}
+
+--- An option: `name` long form without dashes, `short` one letter, `aliases`, `arg` placeholder of its
+--- value (none: a flag), `many` takes all words up to the next option, `choices`, `env` variable read when
+--- it is absent (dbt's names), `negatable` has a `--no-` form, `integer` must be a whole number above 0,
+--- `default`, `help` one line.
+M.options = {
+  { name = "select", short = "s", aliases = { "models", "model" }, mshort = "m", arg = "SELECTOR", many = true,
+    help = "Nodes to work on: names, paths, tag:x, +parents, children+" },
+  { name = "exclude", arg = "SELECTOR", many = true, help = "Nodes to leave out, in the same syntax" },
+  { name = "resource-type", arg = "TYPE", many = true, env = "DBT_RESOURCE_TYPES",
+    help = "Only these kinds: model, seed, test, ..." },
+  { name = "full-refresh", short = "f", env = "DBT_FULL_REFRESH", negatable = true,
+    help = "Drop and rebuild seeds and incremental models" },
+  { name = "fail-fast", short = "x", env = "DBT_FAIL_FAST", negatable = true,
+    help = "Stop at the first failure" },
+  { name = "threads", arg = "N", integer = true, env = "DBT_THREADS", help = "How many nodes run at once" },
+  { name = "no-hooks", help = "Run no hook at all" },
+  { name = "skip-hook", arg = "NAME", many = true, help = "Leave out the hooks of these names" },
+  { name = "target", short = "t", arg = "NAME", env = "DBT_TARGET", help = "Target of the profile" },
+  { name = "profile", arg = "NAME", env = "DBT_PROFILE", help = "Profile in place of the project file's" },
+  { name = "profiles-dir", arg = "DIR", env = "DBT_PROFILES_DIR",
+    help = "Folder of profiles.yml (else the project, then ~/.dbt)" },
+  { name = "project-dir", arg = "DIR", env = "DBT_PROJECT_DIR", help = "Folder of the project (else this one)" },
+  { name = "target-path", arg = "DIR", env = "DBT_TARGET_PATH", help = "Where artifacts are written" },
+  { name = "vars", arg = "YAML", help = "Variables, as a YAML mapping: '{key: value}'" },
+  { name = "log-format", arg = "FORMAT", choices = { "text", "json" }, env = "DBT_LOG_FORMAT", default = "text",
+    help = "text, or json: one event a line" },
+  { name = "log-level", arg = "LEVEL", choices = { "debug", "info", "warn", "error", "none" },
+    env = "DBT_LOG_LEVEL", default = "info", help = "debug, info, warn, error or none" },
+  { name = "debug", short = "d", env = "DBT_DEBUG", help = "The same as --log-level debug" },
+  { name = "quiet", short = "q", env = "DBT_QUIET", help = "Only errors, and what print() says" },
+  { name = "use-colors", env = "DBT_USE_COLORS", negatable = true,
+    help = "Colours even without a terminal; NO_COLOR is honoured" },
+  { name = "store-failures", env = "DBT_STORE_FAILURES", negatable = true,
+    help = "Keep the rows that failed a test in a table" },
+  { name = "inline", arg = "SQL", help = "SQL with Jinja in place of a model" },
+  { name = "limit", arg = "N", integer = true, default = 5, help = "Rows to show" },
+  { name = "output", short = "o", arg = "FORMAT", choices = { "selector", "name", "path", "json" },
+    default = "selector", help = "selector, name, path or json", only = "ls" },
+  { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
+    default = "table", help = "table, json or csv", only = "show" },
+  { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
+    default = "table", help = "Result sets as table, json or csv", only = "operation" },
+  { name = "output-keys", arg = "KEY", many = true, help = "Keys of the json output" },
+  { name = "args", arg = "YAML", help = "Arguments, as a YAML mapping: '{role: analytics}'" },
+  { name = "arg", short = "a", arg = "KEY=VALUE", each = true, help = "One argument; may be repeated" },
+  { name = "batch", help = "Render JSON lines from standard input to standard output" },
+  { name = "context", arg = "JSON", help = "Variables of the template, a JSON object" },
+  { name = "context-file", arg = "FILE", help = "The same, from a file" },
+  { name = "keep", help = "Leave the data and only stop the server", only = "db" },
+  { name = "verbose", short = "v", help = "Versions of the libraries, too", only = "version" },
+  { name = "help", short = "h", help = "Show this help" },
+}
+
+local connection = { "target", "profile", "profiles-dir", "project-dir", "vars" }
+local logging = { "log-format", "log-level", "debug", "quiet", "use-colors", "target-path" }
+local selection = { "select", "exclude", "resource-type" }
+local execution = { "threads", "fail-fast", "full-refresh", "no-hooks", "skip-hook" }
+
+local function sets(...)
+  local all = {}
+  for _, set in ipairs { ... } do table.move(set, 1, #set, #all + 1, all) end
+  all[#all + 1] = "help"
+  return all
+end
+
+--- A command: `name`, `aliases`, `summary` one line, `args` what stands after the name, `text` the paragraphs
+--- of its help, `options` names, `examples`.
+M.commands = {
+  { name = "run", summary = "Build the selected models",
+    options = sets(selection, execution, connection, logging),
+    text = "Builds models in the order of their ref()s, each with its hooks, in a transaction of its own.\n" ..
+      "Seeds and tests are left out: `dex-lua build` runs everything.",
+    examples = { "dex-lua run --select +orders", "dex-lua run -s tag:nightly --exclude path:models/old" } },
+  { name = "build", summary = "Build seeds and models and run tests, in graph order",
+    options = sets(selection, { "store-failures" }, execution, connection, logging),
+    text = "Seeds, models and tests in one graph. Whatever stands below a failed node, or below a\n" ..
+      "failed test, is skipped.",
+    examples = { "dex-lua build", "dex-lua build --select staging+ --fail-fast" } },
+  { name = "test", summary = "Run the tests of the selected nodes",
+    options = sets(selection, { "store-failures" }, execution, connection, logging),
+    text = "Generic tests of the properties files and singular tests of the tests folder.",
+    examples = { "dex-lua test --select orders", "dex-lua test -s test_type:singular" } },
+  { name = "seed", summary = "Load the CSV files of the seeds folder",
+    options = sets(selection, execution, connection, logging),
+    text = "Each file becomes a table, loaded through COPY. A table that is there is emptied and filled\n" ..
+      "again in one transaction; with --full-refresh it is dropped and made anew.",
+    examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
+  { name = "compile", summary = "Render the selected nodes to target/compiled, run nothing",
+    options = sets(selection, { "inline", "threads" }, connection, logging),
+    text = "Renders SQL as it would be run. One selected node, or --inline, is printed as well. Hooks\n" ..
+      "are not rendered and have no effect.",
+    examples = { "dex-lua compile --select orders", "dex-lua compile --inline 'select * from {{ ref(\"orders\") }}'" } },
+  { name = "ls", aliases = { "list" }, summary = "List the nodes of the project",
+    options = sets(selection, { "output", "output-keys" }, connection, logging),
+    examples = { "dex-lua ls --select +orders --output path", "dex-lua ls --resource-type test" } },
+  { name = "parse", summary = "Read the project and write target/manifest.json",
+    options = sets(connection, logging),
+    text = "Checks everything that can be checked without a database.",
+    examples = { "dex-lua parse" } },
+  { name = "show", summary = "Show the first rows of a model or of any SQL",
+    options = sets(selection, { "inline", "limit", "output" }, connection, logging),
+    examples = { "dex-lua show --select orders --limit 20", "dex-lua show --inline 'select 1 as one'" } },
+  { name = "debug", summary = "Show the configuration and try the connection",
+    options = sets(connection, logging), examples = { "dex-lua debug --target prod" } },
+  { name = "clean", summary = "Delete what the project file names under clean-targets",
+    options = sets(connection, logging),
+    text = "Only folders inside the project are deleted. The private server's data (.dex) stays; that is\n" ..
+      "`dex-lua db destroy`.",
+    examples = { "dex-lua clean" } },
+  { name = "render", args = "[FILE]", summary = "Render one template with a JSON context",
+    options = sets({ "context", "context-file", "batch", "vars" }),
+    text = "FILE is a template, or - for standard input. Needs no project and no database. With --batch,\n" ..
+      "standard input holds one JSON object a line: {\"id\": ..., \"template\": ..., \"context\": {...}},\n" ..
+      "and so does the answer.",
+    examples = { "dex-lua render query.sql --context '{\"day\": \"2026-01-01\"}'" } },
+  { name = "operation", aliases = { "op" }, args = "ls | show NAME | run NAME",
+    summary = "List, show or run operations (operations/**/*.sql)",
+    options = sets({ "args", "arg", "output", "threads" }, connection, logging),
+    text = "An operation is a standalone SQL script with Jinja, named by its path below operations/ or by\n" ..
+      "its file name when that is unique. It runs in one transaction unless its config says otherwise.",
+    examples = { "dex-lua operation ls",
+      "dex-lua operation run permissions/grant_analytics_access --args '{role: analytics}'" } },
+  { name = "db", args = "start | stop | status | psql | destroy", summary = "The project's private PostgreSQL server",
+    options = sets({ "project-dir" }),
+    text = "A project without a profile runs on a PostgreSQL of its own under .dex/pg, started when needed\n" ..
+      "and stopped by the last command that used it. `db start` keeps it running until `db stop`;\n" ..
+      "`db psql` opens psql on it (arguments after -- are psql's); `db destroy` deletes its data.",
+    examples = { "dex-lua db status", "dex-lua db psql -- -c 'select 1'" } },
+  { name = "version", summary = "Show the version", options = sets({ "verbose" }), examples = { "dex-lua version -v" } },
+  { name = "help", args = "[COMMAND | errors]", summary = "Show help for a command, or explain the error codes",
+    options = sets({}), examples = { "dex-lua help build", "dex-lua help errors" } },
+}
+
+--- The command of a name or alias, or nil.
+function M.command(name)
+  for _, command in ipairs(M.commands) do
+    if command.name == name then return command end
+    for _, alias in ipairs(command.aliases or {}) do
+      if alias == name then return command end
+    end
+  end
+end
+
+--- The options of a command, in their order.
+function M.of(command)
+  local wanted = {}
+  for _, name in ipairs(command.options) do wanted[name] = true end
+  local found = {}
+  for _, option in ipairs(M.options) do
+    if wanted[option.name] and (not option.only or option.only == command.name) then
+      found[#found + 1] = option
+    end
+  end
+  return found
+end
+
+--- The names of all commands.
+function M.names()
+  local names = {}
+  for i, command in ipairs(M.commands) do names[i] = command.name end
+  return names
+end
+
+return M

@@ -1,0 +1,83 @@
+--- target/run_results.json (dbt's schema, version 6) and target/hook_results.json. Written by
+-- write-then-rename; lua/project/manifest.lua writes manifest.json.
+
+local core = require "dex.core"
+local fs = require "dex.fs"
+local json = require "dex.json"
+local time = require "dex.time"
+local value = require "jinja.value"
+
+local M = {}
+
+local dict, none = value.dict, value.none
+
+local function metadata(job, schema)
+  return dict("dbt_schema_version", schema, "dbt_version", core.version, "generated_at", time.iso(time.now()),
+    "invocation_id", job.invocation_id, "invocation_started_at", time.iso(job.started_at), "env", dict())
+end
+
+local function timing(result)
+  local list = value.list()
+  for _, t in ipairs(result.timing or {}) do
+    list[#list + 1] = dict("name", t.name, "started_at", time.iso(t.started_at), "completed_at", time.iso(t.completed_at))
+  end
+  return list
+end
+
+local function adapter_response(result)
+  local response = result.adapter_response
+  if not response then return dict() end
+  local d = dict("_message", response.message)
+  if response.code then d.code = response.code end
+  if response.rows_affected then d.rows_affected = response.rows_affected end
+  return d
+end
+
+-- Keys and their order as dbt's RunResultOutput (core/dbt/artifacts/schemas/run/v5/run.py) has them.
+local function run_result(result)
+  return dict("status", result.status == "cancelled" and "skipped" or result.status, "timing", timing(result),
+    "thread_id", result.thread_id or "MainThread", "execution_time", result.seconds or 0.0,
+    "adapter_response", adapter_response(result), "message", result.message or none,
+    "failures", result.failures or none, "unique_id", result.id,
+    "compiled", value.or_none(result.compiled), "compiled_code", result.compiled_code or none,
+    "relation_name", result.relation_name or none, "batch_results", none)
+end
+
+local function write(path, content)
+  fs.mkdirs(path:match("^(.*)/"))
+  fs.write(path, json.encode(content))
+end
+
+--- Writes run_results.json.
+---@param job table of lua/pipeline.lua
+---@param results table[] result records of lua/run, in the order in which they ended
+function M.run_results(job, results)
+  local list = value.list()
+  for i, result in ipairs(results) do list[i] = run_result(result) end
+  write(job.target_path .. "/run_results.json", dict(
+    "metadata", metadata(job, "https://schemas.getdbt.com/dbt/run-results/v6.json"),
+    "results", list, "elapsed_time", time.now() - job.started_at, "args", job.args))
+end
+
+local hook_fields = { "node", "name", "kind", "phase", "place", "file", "line", "transaction", "started_at", "seconds", "rows",
+  "status", "message", "sql" }
+
+--- Writes hook_results.json: a record for every hook that ran, in order.
+---@param job table of lua/pipeline.lua
+---@param hooks table[] hook records of lua/run/hooks.lua
+function M.hook_results(job, hooks)
+  local list = value.list()
+  for i, hook in ipairs(hooks) do
+    local record = dict()
+    for _, key in ipairs(hook_fields) do
+      local v = hook[key]
+      if key == "started_at" and v then v = time.iso(v) end
+      record[key] = value.or_none(v)
+    end
+    list[i] = record
+  end
+  write(job.target_path .. "/hook_results.json", dict("metadata", dict("generated_at", time.iso(time.now()),
+    "invocation_id", job.invocation_id, "dex_version", core.version), "results", list))
+end
+
+return M

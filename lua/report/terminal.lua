@@ -1,0 +1,277 @@
+--- What a person sees of a run: a line for each node that ended, on a terminal also the running ones
+-- below it with their elapsed time, then the summary. Without a terminal: the same lines, no live part.
+
+local term = require "dex.term"
+local time = require "dex.time"
+local errors = require "report.errors"
+local paint = require "report.paint"
+
+local M = {}
+
+local Terminal = {}
+Terminal.__index = Terminal
+
+local levels = { debug = 1, info = 2, warn = 3, error = 4, none = 5 }
+
+-- status -> word shown, style, and the count of the summary that it adds to
+local words = {
+  success = { "ok", "green", "ok" },
+  pass = { "pass", "green", "ok" },
+  ["no-op"] = { "no-op", "grey", "ok" },
+  warn = { "WARN", "yellow", "warned" },
+  fail = { "FAIL", "red", "failed" },
+  error = { "ERROR", "red", "failed" },
+  cancelled = { "CANCEL", "yellow", "cancelled" },
+  skipped = { "skip", "grey", "skipped" },
+}
+
+--- A reporter.
+---@param opts {level: string, quiet: boolean, use_colors: boolean|nil, command: string}
+function M.new(opts)
+  local live = term.isatty(1) and not opts.quiet and require("dex.env").get("TERM") ~= "dumb"
+  return setmetatable({
+    live = live,
+    level = opts.quiet and levels.error or levels[opts.level] or levels.info,
+    quiet = opts.quiet,
+    width = term.isatty(1) and math.max(term.width() or 80, 40) or 80,
+    paint = paint.painter(paint.wanted(opts.use_colors, 1)),
+    command = opts.command,
+    running = {},
+    block = 0,
+    counts = {},
+    hooks = {},
+    failures = {},
+    done = 0,
+    total = 0,
+  }, Terminal)
+end
+
+-- The live part -----------------------------------------------------------------------------------
+
+local function erase(self)
+  if self.block > 0 then
+    term.write(1, ("\27[%dA\27[J"):format(self.block))
+    self.block = 0
+  end
+end
+
+local function draw(self)
+  if not self.live or #self.running == 0 then return end
+  local lines = {}
+  local now = time.mono()
+  local shown = math.min(#self.running, 8)
+  for i = 1, shown do
+    local r = self.running[i]
+    local left = ("%6s  %-6s %-7s %s"):format("", "run", r.kind, r.name)
+    local right = ("%.1fs"):format(now - r.since)
+    local room = self.width - #right - 2
+    lines[i] = self.paint("grey", ("%-" .. room .. "s %s"):format(left:sub(1, room), right))
+  end
+  if #self.running > shown then lines[#lines + 1] = self.paint("grey", ("        and %d more"):format(#self.running - shown)) end
+  self.block = #lines
+  term.write(1, table.concat(lines, "\n") .. "\n")
+end
+
+--- Prints whole lines above the live part.
+function Terminal:print(text)
+  if self.block > 0 then
+    erase(self)
+    term.write(1, text .. "\n")
+    draw(self)
+  else
+    term.write(1, text .. "\n")
+  end
+end
+
+--- Redraws the live part; called by a timer while a run goes on.
+function Terminal:tick()
+  if self.live and #self.running > 0 then
+    erase(self)
+    draw(self)
+  end
+end
+
+-- Lines -------------------------------------------------------------------------------------------
+
+--- A log message of the engine, a macro or a hook. May be called at any time.
+---@param level "debug"|"info"|"warn"|"error"|"print"
+---@param text string
+function Terminal:log(level, text)
+  if level == "print" then
+    self:print(text)
+  elseif levels[level] >= self.level then
+    if level == "warn" then
+      self:print(self.paint("yellow", "warning") .. ": " .. text)
+    elseif level == "error" then
+      self:print(self.paint("red", "error") .. ": " .. text)
+    elseif level == "debug" then
+      self:print(self.paint("grey", text))
+    else
+      self:print(text)
+    end
+  end
+end
+
+--- A warning that has a place.
+---@param e dex.Error
+function Terminal:warning(e)
+  if self.level <= levels.warn then
+    self:print(errors.format(e, { width = self.width, paint = function(style, text)
+      return self.paint(style == "red" and "yellow" or style, text)
+    end, label = "warning" }))
+  end
+end
+
+--- A failure outside of any node.
+---@param e dex.Error
+function Terminal:failure(e)
+  if self.level <= levels.error then
+    self:print(errors.format(e, { width = self.width, paint = self.paint, debug = self.level == levels.debug }))
+  end
+end
+
+local function thousands(n)
+  local text = tostring(n)
+  repeat
+    local count
+    text, count = text:gsub("^(%d+)(%d%d%d)", "%1,%2")
+  until count == 0
+  return text
+end
+
+-- What stands at the end of a node's line: rows, the number of failures, or the reason.
+local function outcome(result)
+  if result.status == "skipped" then return result.message or "" end
+  if result.status == "success" then
+    local rows = result.rows_affected
+    return rows and (thousands(rows) .. (rows == 1 and " row" or " rows")) or result.response or ""
+  end
+  if result.failures and (result.status == "fail" or result.status == "warn") then
+    return thousands(result.failures) .. (result.failures == 1 and " failure" or " failures")
+  end
+  return ""
+end
+
+function Terminal:node_line(result)
+  local word = words[result.status] or { result.status, "grey", "ok" }
+  local counter = ("%" .. #tostring(self.total) .. "d/%d"):format(self.done, self.total)
+  local tail = outcome(result)
+  if result.seconds then tail = tail .. ("%s%.2fs"):format(#tail > 0 and "  " or "", result.seconds) end
+  local fixed = 2 + #counter + 2 + 6 + 1 + 7 + 1
+  local room = self.width - fixed - #tail - 2
+  if room < 12 then
+    tail = tail:sub(-math.max(0, self.width - fixed - 14))
+    room = self.width - fixed - #tail - 2
+  end
+  local name = result.label
+  if #name > room then name = name:sub(1, room - 2) .. ".." end
+  return ("  %s  %s %-7s %s  %s"):format(counter, self.paint(word[2], ("%-6s"):format(word[1])), result.kind,
+    name .. (" "):rep(room - #name), tail)
+end
+
+--- The events of a run (lua/run/init.lua). Does not wait.
+---@param name string
+---@param data table
+function Terminal:event(name, data)
+  local handler = self["on_" .. name]
+  if handler then handler(self, data) end
+end
+
+function Terminal:on_run_start(data)
+  self.total = data.total
+  if self.level > levels.info then return end
+  for _, line in ipairs(data.lines or {}) do self:print(line) end
+end
+
+function Terminal:on_node_start(data)
+  if self.level > levels.info or not self.live then return end
+  self.running[#self.running + 1] = { id = data.id, kind = data.kind, name = data.label, since = time.mono() }
+end
+
+function Terminal:on_node_end(result)
+  for i, r in ipairs(self.running) do
+    if r.id == result.id then
+      table.remove(self.running, i)
+      break
+    end
+  end
+  self.done = self.done + 1
+  local word = words[result.status] or words.success
+  self.counts[word[3]] = (self.counts[word[3]] or 0) + 1
+  if result.error or result.status == "fail" or result.status == "error" then
+    self.failures[#self.failures + 1] = result
+  end
+  local wanted = (result.status == "error" or result.status == "fail") and levels.error
+    or result.status == "warn" and levels.warn or levels.info
+  if self.level <= wanted then self:print(self:node_line(result)) end
+end
+
+function Terminal:on_hook_end(record)
+  self.hooks[#self.hooks + 1] = record
+  if self.level == levels.debug then
+    self:log("debug", ("    hook %s %s %s %.3fs"):format(record.phase, record.name, record.status, record.seconds or 0))
+  end
+end
+
+-- The summary -------------------------------------------------------------------------------------
+
+local hook_limit = 60
+
+local function hook_row(self, record, name_width)
+  local word = words[record.status] or { record.status, "grey" }
+  local name = record.label
+  if #name > name_width then name = name:sub(1, name_width - 2) .. ".." end
+  return ("  %s %-12s %-" .. name_width .. "s %6.2fs"):format(self.paint(word[2], ("%-6s"):format(word[1])),
+    record.phase, name, record.seconds or 0)
+end
+
+local function print_hooks(self)
+  if #self.hooks == 0 then return end
+  self:print("\nHooks that ran: " .. #self.hooks)
+  local shown = 0
+  for _, record in ipairs(self.hooks) do
+    local bad = record.status ~= "success"
+    if bad or #self.hooks <= hook_limit then
+      self:print(hook_row(self, record, self.width - 31))
+      shown = shown + 1
+    end
+  end
+  if shown < #self.hooks then
+    self:print(("  and %d more that succeeded: target/hook_results.json has them all"):format(#self.hooks - shown))
+  end
+end
+
+--- The end of the report: hooks, failures with the command that runs them again, counts. Prints nothing when
+--- only errors are wanted and there are none.
+---@param summary {seconds: number, cancelled: boolean}
+function Terminal:finish(summary)
+  self.running = {}
+  erase(self)
+  if self.level <= levels.info then print_hooks(self) end
+  if #self.failures > 0 and self.level <= levels.error then
+    self:print("")
+    for _, result in ipairs(self.failures) do
+      if result.error then
+        self:print(errors.format(result.error, { width = self.width, paint = self.paint,
+          debug = self.level == levels.debug, label = self.paint("red", result.kind .. " " .. result.name) .. ": error " ..
+          tostring(result.error.code) }))
+      else
+        self:print(self.paint("red", result.kind .. " " .. result.name) .. ": " .. (result.message or result.status))
+        if result.file then self:print("  " .. self.paint("bold", errors.relative(result.file)
+          .. (result.line and (":" .. result.line) or ""))) end
+        if result.compiled_path then self:print("  compiled SQL: " .. errors.relative(result.compiled_path)) end
+      end
+      if result.rerun then self:print("  run again: " .. result.rerun) end
+    end
+  end
+  if self.level <= levels.info or #self.failures > 0 then
+    local parts = {}
+    for _, key in ipairs { "ok", "warned", "failed", "cancelled", "skipped" } do
+      if key == "ok" or self.counts[key] then parts[#parts + 1] = (self.counts[key] or 0) .. " " .. key end
+    end
+    self:print(("\n%s in %.2fs: %s"):format(summary.cancelled and "Cancelled" or "Done", summary.seconds,
+      table.concat(parts, ", ")))
+  end
+end
+
+return M
