@@ -1,0 +1,148 @@
+--- Finds the top-level blocks of a template file without compiling it: macros, tests, materializations,
+-- docs, snapshots. Macro files are compiled when a macro is first called, and a manifest holds the text
+-- of every block, so this is also where that text comes from.
+
+local err = require "err"
+
+local M = {}
+
+local block_kinds = { macro = true, test = true, data_test = true, materialization = true, docs = true, snapshot = true,
+  call = true, raw = true, ["for"] = true, ["if"] = true, filter = true }
+local wanted_kinds = { macro = true, test = true, data_test = true, materialization = true, docs = true, snapshot = true }
+
+-- Position after `close`, strings inside of the tag skipped; nil when the tag never ends.
+local function after(source, pos, close)
+  local quotes = "[\"'" .. close:sub(1, 1) .. "]"
+  while true do
+    local at = source:find(quotes, pos)
+    if not at then return nil end
+    local c = source:sub(at, at)
+    if c == '"' or c == "'" then
+      local stop = at
+      repeat
+        stop = source:find(c, stop + 1, true)
+        if not stop then return nil end
+        local slashes = #source:sub(at, stop - 1):match("\\*$")
+      until slashes % 2 == 0
+      pos = stop + 1
+    elseif source:sub(at, at + 1) == close then
+      return at + 2
+    else
+      pos = at + 1
+    end
+  end
+end
+
+-- Counts lines forward from where it last counted: linear over a file.
+local function line_counter(source, first)
+  local line, pos = first or 1, 1
+  return function(upto)
+    while true do
+      local newline = source:find("\n", pos, true)
+      if not newline or newline >= upto then return line end
+      line, pos = line + 1, newline + 1
+    end
+  end
+end
+
+-- The next tag from pos on: "%" with name, start, stop (exclusive); other delimiters are passed over.
+local function next_tag(source, pos)
+  while true do
+    local at = source:find("{[{%%#]", pos)
+    if not at then return nil end
+    local kind = source:sub(at + 1, at + 1)
+    local stop
+    if kind == "#" then
+      local _, e = source:find("#}", at + 2, true)
+      stop = e and e + 1
+    elseif kind == "{" then
+      stop = after(source, at + 2, "}}")
+    else
+      stop = after(source, at + 2, "%}")
+      local name = stop and source:match("^[-+]?%s*([%a_]+)", at + 2)
+      if name then return name, at, stop end
+    end
+    if not stop then return nil end
+    pos = stop
+  end
+end
+
+-- The end tag that belongs to a block: start and stop of `{% endkind %}`.
+local function find_end(source, kind, pos)
+  if kind == "raw" then
+    local at, stop = source:find("{%%[-+]?%s*endraw%s*[-+]?%%}", pos)
+    return at, stop and stop + 1
+  elseif kind == "docs" then
+    local at, stop = source:find("{%%[-+]?%s*enddocs%s*[-+]?%%}", pos)
+    return at, stop and stop + 1
+  end
+  local depth = 1
+  while true do
+    local name, at, stop = next_tag(source, pos)
+    if not name then return nil end
+    if name == "raw" then
+      local _, raw_stop = find_end(source, "raw", stop)
+      if not raw_stop then return nil end
+      stop = raw_stop
+    elseif name == kind then
+      depth = depth + 1
+    elseif name == "end" .. kind then
+      depth = depth - 1
+      if depth == 0 then return at, stop end
+    end
+    pos = stop
+  end
+end
+
+--- A top-level block of a template file.
+---@class dex.Block
+---@field kind string macro, test, materialization, docs or snapshot
+---@field name string
+---@field header string what stands between the name and the end of the opening tag
+---@field line integer of the opening tag
+---@field contents_line integer where the contents begin
+---@field contents string without the tags
+---@field full string with the tags
+
+local function describe(source, kind, at, stop, end_at, end_stop, line_at)
+  local line = line_at(at)
+  local inside = source:sub(at + 2, stop - 3):gsub("^[-+]?%s*[%a_]+%s*", ""):gsub("%s*[-+]?$", "")
+  local name, header = inside:match("^([%w_]+)%s*(.*)$")
+  local contents = source:sub(stop, end_at - 1)
+  return {
+    kind = kind == "data_test" and "test" or kind, name = name or "", header = header or "", line = line,
+    contents = contents, full = source:sub(at, end_stop - 1), contents_line = line_at(stop), at = at,
+  }
+end
+
+--- The blocks of a file, in order. Raises code 201 for a block that is not closed.
+---@param source string
+---@param where? {file: string, line?: integer} for errors
+---@param only? table<string, boolean> kinds to give; every kind when absent
+---@return dex.Block[]
+function M.find(source, where, only)
+  local found = {}
+  only = only or wanted_kinds
+  local line_at = line_counter(source, where and where.line)
+  local pos = 1
+  while true do
+    local kind, at, stop = next_tag(source, pos)
+    if not kind then return found end
+    if block_kinds[kind] then
+      local end_at, end_stop = find_end(source, kind, stop)
+      if wanted_kinds[kind] or kind == "raw" then
+        if not end_at then
+          err.raise { code = 201, message = ("{%% %s %%} is never closed by {%% end%s %%}"):format(kind, kind),
+            file = where and where.file, line = line_at(at) }
+        end
+        if only[kind] then
+          found[#found + 1] = describe(source, kind, at, stop, end_at, end_stop, line_at)
+        end
+        stop = end_stop
+      end
+    end
+    pos = stop
+  end
+end
+
+return M

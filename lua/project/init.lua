@@ -1,0 +1,151 @@
+--- A project: everything that its files say, resolved and checked. Loading reads files and runs templates with
+-- `execute` false; it touches no database. The steps below are in order, each needs the ones before it.
+
+local config = require "project.config"
+local context = require "project.context"
+local data_tests = require "project.data_tests"
+local docs = require "project.docs"
+local err = require "err"
+local exposures = require "project.exposures"
+local graph = require "project.graph"
+local macros = require "project.macros"
+local models = require "project.models"
+local operations = require "project.operations"
+local packages = require "project.packages"
+local primary_keys = require "project.primary_keys"
+local problems = require "project.problems"
+local profile = require "project.profile"
+local properties = require "project.properties"
+local root = require "project.root"
+local run_hooks = require "project.run_hooks"
+local sources = require "project.sources"
+local time = require "dex.time"
+local value = require "jinja.value"
+local vars = require "project.vars"
+local vars_file = require "project.vars_file"
+
+local M = {}
+
+local opt = value.opt
+
+--- A loaded project. Other modules read it and change nothing but their nodes' own fields.
+---@class dex.Project
+---@field name string
+---@field root string absolute folder
+---@field file string project file as messages name it
+---@field config table dict: the project file, rendered
+---@field profile table {name, target_name, type, target, params, threads, retries, adapter_types, secrets, file}
+---@field packages dex.Package[] root first; by name as well
+---@field vars dex.Vars
+---@field flags table of the command line: full_refresh, fail_fast, store_failures
+---@field quoting {database: boolean, schema: boolean, identifier: boolean}
+---@field target_path string absolute
+---@field nodes table dict by unique_id, manifest-shaped
+---@field sources table dict by unique_id
+---@field exposures table dict
+---@field groups table dict
+---@field docs table dict
+---@field disabled table dict unique_id -> list of nodes
+---@field macros table<string, dex.Macro> by unique_id
+---@field macro_index table<string, table<string, dex.Macro>> package -> name -> macro
+---@field info table<string, table> beside each node: file, display, line, source, template, hooks, package
+---@field run_hooks {start: dex.Hook[], finish: dex.Hook[]}
+---@field operations table<string, dex.Operation>
+---@field entries table<string, dex.Entry[]> properties files, by section
+---@field parents table<string, string[]>
+---@field children table<string, string[]>
+---@field order string[] unique_ids, dependencies first
+---@field position table<string, integer>
+---@field warnings dex.Error[]
+
+local function new_project(opts)
+  return { problems = problems.new(), flags = opts.flags or {}, command = opts.command, args = opts.args,
+    invocation_id = opts.invocation_id or require("dex.uuid")(), loaded_at = opts.started_at or time.now(),
+    nodes = value.dict(), sources = value.dict(), exposures = value.dict(), groups = value.dict(), disabled = value.dict(),
+    info = {}, disabled_info = {}, hook_captures = {}, name_macros = {}, packages = {} }
+end
+
+local function quoting_of(package)
+  local given = opt(package.config.quoting) or {}
+  local quoting = {}
+  for _, part in ipairs { "database", "schema", "identifier" } do
+    local v = opt(given[part])
+    if v == nil then quoting[part] = true else quoting[part] = v == true end
+  end
+  return quoting
+end
+
+-- Project file, profile, packages, variables.
+local function load_settings(project, opts)
+  local cli = opts.vars or value.dict()
+  local package = root.read(root.resolve(opts.project_dir))
+  package.is_root = true
+  project.packages[1], project.packages[package.name] = package, package
+  project.name, project.root, project.file = package.name, package.dir, package.file
+  project.profile = profile.load(package, { profile = opts.profile, profiles_dir = opts.profiles_dir, target = opts.target,
+    threads = opts.threads, vars = cli }, project.problems)
+  root.render(package, { context = context.project_file(cli, project.profile.target), target_path = opts.target_path },
+    project.problems)
+  project.config = package.config
+  project.quoting = quoting_of(package)
+  project.target_path = package.target_path:sub(1, 1) == "/" and package.target_path
+    or package.dir .. "/" .. package.target_path
+  project.vars = vars.new(cli, package.name)
+  project.vars.files[package.name] = vars_file.load(package)
+  packages.load(project, { vars = cli, target = project.profile.target })
+end
+
+-- Descriptions may use docs blocks of any package.
+local function render_descriptions(project)
+  for _, group in ipairs { project.nodes, project.sources, project.exposures } do
+    for id, item in pairs(group) do
+      local info = project.info[id]
+      local patch = info.patch
+      project.problems:try({ node = id }, docs.apply, project, item, { file = patch and patch.entry.file.display
+        or info.display, line = patch and patch.entry.line or info.line })
+    end
+  end
+end
+
+--- Loads a project. May wait: templates run. Raises the first of the errors found, with the rest in its field
+--- `others`.
+---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer, vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number, args?: table}
+---@return dex.Project
+function M.load(opts)
+  local project = new_project(opts)
+  load_settings(project, opts)
+  project.problems:check()
+  macros.load(project)
+  docs.load(project)
+  properties.load(project)
+  project.problems:check()
+  models.load(project)
+  run_hooks.load(project)
+  sources.load(project)
+  data_tests.load(project)
+  sources.load_tests(project)
+  exposures.load(project)
+  operations.load(project)
+  project.problems:check()
+  graph.resolve(project)
+  render_descriptions(project)
+  primary_keys.infer(project)
+  config.check_unused(project)
+  project.problems:check()
+  project.warnings = project.problems.warnings
+  return project
+end
+
+--- Adds a node for SQL that is in no file. May wait.
+---@param project dex.Project
+---@param sql string
+---@return string unique_id
+function M.inline(project, sql)
+  if type(sql) ~= "string" then err.raise { code = 101, message = "--inline needs SQL" } end
+  local id = models.inline(project, sql)
+  project.problems:check()
+  graph.resolve_one(project, id)
+  return id
+end
+
+return M

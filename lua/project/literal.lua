@@ -1,0 +1,84 @@
+--- Reads templates that only call ref, source, config and var with literal arguments, which most models do,
+-- without compiling them. Anything else is left to the template engine.
+
+local lpeg = require "lpeg"
+local value = require "jinja.value"
+
+local M = {}
+
+local P, R, S, V, C, Cc, Cp, Ct, Cf, Cg = lpeg.P, lpeg.R, lpeg.S, lpeg.V, lpeg.C, lpeg.Cc, lpeg.Cp, lpeg.Ct, lpeg.Cf,
+  lpeg.Cg
+
+local none = value.none
+local space = S " \t\r\n" ^ 0
+local name = C((R("az", "AZ") + "_") * (R("az", "AZ", "09") + "_") ^ 0)
+local word_end = -(R("az", "AZ", "09") + "_")
+
+-- Strings with a backslash are the engine's: its escapes are Python's.
+local function quoted(q) return P(q) * C((1 - S(q .. "\\")) ^ 0) * P(q) end
+local text = quoted "'" + quoted '"'
+local integer = P "-" ^ -1 * R "09" ^ 1
+local number = C(integer * ("." * R "09" ^ 1) ^ -1) * -(R("az", "AZ", "09") + S "_.") / function(digits)
+  return math.tointeger(digits) or tonumber(digits)
+end
+local constant = (P "true" + "True") * word_end * Cc(true) + (P "false" + "False") * word_end * Cc(false)
+  + (P "none" + "None") * word_end * Cc(none)
+
+local function comma_separated(item)
+  return (item * (space * "," * space * item) ^ 0 * (space * ",") ^ -1) ^ -1
+end
+
+local function set_pair(d, k, v)
+  d[k] = v
+  return d
+end
+
+local literal = P {
+  "value",
+  value = text + number + constant + V "list" + V "dict",
+  list = Ct("[" * space * comma_separated(V "value") * space * "]") / value.list,
+  dict = Cf(Cc(0) / function() return value.dict() end
+    * ("{" * space * comma_separated(Cg(V "pair")) * space * "}"), set_pair),
+  pair = text * space * ":" * space * V "value",
+}
+
+local function argument(positional, keyword, value_)
+  return { positional = positional, keyword = keyword, value = value_ }
+end
+
+local keyword = name * space * "=" * -P "=" * space * literal / function(k, v) return argument(false, k, v) end
+local positional = literal / function(v) return argument(true, nil, v) end
+local arguments = Ct(comma_separated(keyword + positional))
+local call = Ct(Cg(Cp(), "pos") * Cg(C(P "ref" + "source" + "config" + "var"), "name") * space * "(" * space
+  * Cg(arguments, "args") * space * ")")
+
+local plain = (P(1) - P "{") ^ 1 + P "{" * -S "{%#"
+local comment = P "{#" * (P(1) - P "#}") ^ 0 * "#}"
+local expression = P "{{" * P "-" ^ -1 * space * call * space * P "-" ^ -1 * "}}"
+local document = Ct((plain + comment + expression) ^ 0) * -1
+
+--- A call with literal arguments.
+---@class dex.LiteralCall
+---@field name "ref"|"source"|"config"|"var"
+---@field args {positional: boolean, keyword: string|nil, value: any}[]
+---@field pos integer byte position in the source
+
+--- The calls of a template, or nil when it has anything else for Jinja to do.
+---@param source string
+---@return dex.LiteralCall[]|nil
+function M.calls(source)
+  if not source:find("{[{%%#]") then return {} end
+  if source:find("{%", 1, true) then return nil end
+  return document:match(source)
+end
+
+local one_call = space * call * space * -1
+
+--- The call in a text that is nothing but a call, such as the `ref('x')` of an exposure; nil otherwise.
+---@param source string
+---@return dex.LiteralCall|nil
+function M.call(source)
+  return one_call:match(source)
+end
+
+return M

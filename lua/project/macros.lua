@@ -1,0 +1,242 @@
+--- The macros of the project, of its packages and of the built-in library (package "dbt"): found by their
+-- tags, compiled when first called. Generic tests and materializations are macros, too.
+
+local blocks = require "project.blocks"
+local embed = require "dex.embed"
+local err = require "err"
+local files = require "project.files"
+local fs = require "dex.fs"
+local jinja = require "jinja"
+local value = require "jinja.value"
+
+local M = {}
+
+--- A macro of the project. `template` and `fn` come into being when they are first read, and may raise a
+--- template error then.
+---@class dex.Macro
+---@field name string as templates call it: test_x for a generic test, materialization_x_default
+---@field package_name string
+---@field unique_id string
+---@field kind "macro"|"test"|"materialization"
+---@field file string as messages name it
+---@field original string path within its package
+---@field line integer
+---@field source string with its tags
+---@field arguments string[]
+---@field template table compiled
+---@field fn table callable, to be bound to a context with fn:bind(ctx)
+
+local lazy = {}
+
+function lazy.template(macro)
+  return jinja.compile(macro.source, { file = macro.file, line = macro.line })
+end
+
+function lazy.fn(macro)
+  local found = macro.template:macros({})
+  local _, fn = next(found)
+  return found[macro.name] or fn
+end
+
+local Macro = { __name = "dex.macro", __index = function(macro, key)
+  local make = lazy[key]
+  if not make then return nil end
+  local made = make(macro)
+  rawset(macro, key, made)
+  return made
+end }
+
+-- "test_unique" for {% test unique(...) %}, "materialization_view_default" for {% materialization view, default %}.
+local function full_name(block)
+  if block.kind == "test" then return "test_" .. block.name end
+  if block.kind == "materialization" then
+    local adapter = block.header:match("adapter%s*=%s*['\"]([%w_]+)['\"]") or "default"
+    return ("materialization_%s_%s"):format(block.name, adapter)
+  end
+  return block.name
+end
+
+-- Names of the parameters in "(a, b=[1, 2], *args)".
+local function arguments_of(header)
+  local names = {}
+  local inside = header:match("^%((.*)%)")
+  if not inside then return names end
+  local depth, start = 0, 1
+  inside = inside .. ","
+  for at, c in inside:gmatch("()([%[%]{}(),])") do
+    if c == "," and depth == 0 then
+      local name = inside:sub(start, at - 1):match("^%s*%**([%a_][%w_]*)")
+      if name then names[#names + 1] = name end
+      start = at + 1
+    elseif c:find("[%[{(]") then
+      depth = depth + 1
+    elseif c ~= "," then
+      depth = depth - 1
+    end
+  end
+  return names
+end
+
+local macro_kinds = { macro = true, test = true, materialization = true }
+
+local function add(project, package_name, block, display, original)
+  local name = full_name(block)
+  local id = ("macro.%s.%s"):format(package_name, name)
+  local known = project.macros[id]
+  if known then
+    err.raise { code = 116, message = ("two macros of package '%s' have the name '%s': the other one is in %s, line %d")
+      :format(package_name, name, known.file, known.line), file = display, line = block.line }
+  end
+  local macro = setmetatable({ name = name, package_name = package_name, unique_id = id, kind = block.kind, file = display,
+    original = original, line = block.line, source = block.full, arguments = arguments_of(block.header) }, Macro)
+  project.macros[id] = macro
+  project.macro_list[#project.macro_list + 1] = macro
+  local index = project.macro_index[package_name]
+  index[name] = macro
+  return macro
+end
+
+local function add_file(project, package_name, source, display, original)
+  for _, block in ipairs(blocks.find(source, { file = display }, macro_kinds)) do
+    add(project, package_name, block, display, original)
+  end
+end
+
+local function load_builtin(project)
+  project.macro_index.dbt = {}
+  for _, path in ipairs(embed.list("stdlib/")) do
+    if path:sub(-4) == ".sql" then add_file(project, "dbt", embed.read(path), path, path:gsub("^stdlib/", "")) end
+  end
+end
+
+local function load_package(project, package)
+  project.macro_index[package.name] = {}
+  local found = files.find(package, package.paths.macro, { ".sql" })
+  local generic = {}
+  for i, folder in ipairs(package.paths.test) do generic[i] = folder .. "/generic" end
+  local tests = files.find(package, generic, { ".sql" })
+  table.move(tests, 1, #tests, #found + 1, found)
+  for _, file in ipairs(found) do
+    project.problems:try({ file = file.display }, function()
+      add_file(project, package.name, fs.read(file.abs), file.display, file.original)
+    end)
+  end
+end
+
+--- Fills project.macros (by unique_id), project.macro_list (in order) and project.macro_index (package -> name
+--- -> macro). The root project's
+--- macros are compiled at once, so that their errors are found.
+---@param project table
+function M.load(project)
+  project.macros, project.macro_index, project.macro_list = {}, {}, {}
+  load_builtin(project)
+  for _, package in ipairs(project.packages) do load_package(project, package) end
+  for _, macro in ipairs(project.macro_list) do
+    if macro.package_name == project.name then
+      project.problems:try({ file = macro.file }, function() return macro.template end)
+    end
+  end
+end
+
+--- A macro as a template of a package sees it by its bare name: the package's own, the root's, a built-in
+--- one. With `package`, that package's only.
+---@param project table
+---@param name string
+---@param from? string package of the caller
+---@param package? string
+---@return dex.Macro|nil
+function M.find(project, name, from, package)
+  local index = project.macro_index
+  if package then return index[package] and index[package][name] end
+  return from and index[from] and index[from][name] or index[project.name][name] or index.dbt[name]
+end
+
+--- The macro of a generic test.
+---@param project table
+---@param name string without test_
+---@param from string package in which the test is used
+---@param namespace? string package that is named
+---@return dex.Macro|nil
+function M.generic_test(project, name, from, namespace)
+  return M.find(project, "test_" .. name, from, namespace)
+end
+
+--- Names of the generic tests that there are, as they are written in a properties file.
+function M.test_names(project)
+  local names = {}
+  for _, macro in ipairs(project.macro_list) do
+    local name = macro.kind == "test" and macro.name:match("^test_(.*)$")
+    if name then
+      local plain = macro.package_name == "dbt" or macro.package_name == project.name
+      names[#names + 1] = plain and name or macro.package_name .. "." .. name
+    end
+  end
+  return names
+end
+
+--- The materialization of a name: for the adapter before the default; a package may not replace a built-in
+--- one behind the root's back (dbt's require_explicit_package_overrides_for_builtin_materializations).
+---@param project table
+---@param name string
+---@return dex.Macro|nil
+function M.materialization(project, name)
+  local kinds = table.move(project.profile.adapter_types, 1, #project.profile.adapter_types, 1, {})
+  kinds[#kinds + 1] = "default"
+  for _, kind in ipairs(kinds) do
+    local full = ("materialization_%s_%s"):format(name, kind)
+    local own, builtin = project.macro_index[project.name][full], project.macro_index.dbt[full]
+    if own or builtin then return own or builtin end
+  end
+  for _, kind in ipairs(kinds) do
+    local full = ("materialization_%s_%s"):format(name, kind)
+    for i = 2, #project.packages do
+      local found = project.macro_index[project.packages[i].name][full]
+      if found then return found end
+    end
+  end
+end
+
+--- Names of all materializations.
+function M.materialization_names(project)
+  local seen, names = {}, {}
+  for _, macro in ipairs(project.macro_list) do
+    local name = macro.kind == "materialization" and macro.name:match("^materialization_(.*)_[^_]+$")
+    if name and not seen[name] then
+      seen[name] = true
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+--- The macros that a macro's text calls, by unique_id: found from its words, for the manifest.
+---@param project table
+---@param macro dex.Macro
+---@return table list
+function M.calls_of(project, macro)
+  local found, seen = value.list(), {}
+  local function note(other)
+    if other and other ~= macro and not seen[other.unique_id] then
+      seen[other.unique_id] = true
+      found[#found + 1] = other.unique_id
+    end
+  end
+  local body = macro.source:gsub("^{%%.-%%}", "", 1):gsub("{#.-#}", "")
+  for package, name in body:gmatch("([%a_][%w_]*)%.([%a_][%w_]*)%s*%(") do
+    if project.macro_index[package] then note(project.macro_index[package][name]) end
+  end
+  for before, name in body:gmatch("%f[%w_.]([%.]?)([%a_][%w_]*)%s*%(") do
+    if before == "" then note(M.find(project, name, macro.package_name)) end
+  end
+  for name, namespace in body:gmatch("adapter%.dispatch%(%s*['\"]([%w_]+)['\"]%s*,?%s*['\"]?([%w_]*)") do
+    for _, prefix in ipairs { "postgres__", "default__" } do
+      local package = namespace ~= "" and namespace or macro.package_name
+      note(M.find(project, prefix .. name, macro.package_name, project.macro_index[package]
+        and project.macro_index[package][prefix .. name] and package or nil))
+    end
+  end
+  return found
+end
+
+return M

@@ -1,0 +1,241 @@
+--- What the methods of --select match: `fqn:`, `tag:`, `path:` and the rest, each a test of one node.
+
+local err = require "err"
+local glob = require "project.glob"
+local value = require "jinja.value"
+
+local M = {}
+
+local matches, opt = glob.matches, value.opt
+
+local function split_dots(text)
+  local parts = {}
+  for part in (text .. "."):gmatch("(.-)%.") do parts[#parts + 1] = part end
+  return parts
+end
+
+-- Whether a node's fully qualified name is meant by a selector, as dbt decides it.
+local function name_matches(fqn, selector, parts, versioned)
+  local count = #fqn
+  if versioned then
+    if fqn[count - 1] == selector then return true end
+    local last = #parts >= 2 and parts[#parts - 1] .. "_" .. parts[#parts] or parts[#parts]
+    if fqn[count - 1] .. "_" .. fqn[count] == last then return true end
+  elseif fqn[count] == selector then
+    return true
+  end
+  local flat = split_dots(table.concat(fqn, "."))
+  if #flat < #parts then return false end
+  for i, part in ipairs(parts) do
+    if glob.is_pattern(part) then
+      if matches(table.concat(flat, ".", i), table.concat(parts, ".", i)) then return true end
+      if #parts > 1 then return false end
+      return matches(versioned and fqn[count - 1] or fqn[count], selector)
+    elseif flat[i] ~= part then
+      return false
+    end
+  end
+  return true
+end
+
+local tests = {}
+
+function tests.fqn(_, selector)
+  local parts = split_dots(selector)
+  if selector == "*" then
+    return function(node) return node.resource_type ~= "source" end
+  end
+  return function(node)
+    local fqn = node.fqn
+    if not fqn or node.resource_type == "source" then return false end
+    local versioned = opt(node.version) ~= nil
+    return name_matches(fqn, selector, parts, versioned)
+      or name_matches(table.move(fqn, 2, #fqn, 1, {}), selector, parts, versioned)
+  end
+end
+
+function tests.tag(_, selector)
+  return function(node)
+    for _, tag in ipairs(node.tags or {}) do
+      if matches(tag, selector) then return true end
+    end
+    return false
+  end
+end
+
+function tests.group(_, selector)
+  return function(node)
+    local group = opt(node.group)
+    return group ~= nil and matches(group, selector)
+  end
+end
+
+function tests.access(_, selector)
+  return function(node) return node.resource_type == "model" and node.access == selector end
+end
+
+local function by_parts(kind, field, forms)
+  return function(_, selector)
+    local parts = split_dots(selector)
+    if #parts > #forms then
+      err.raise { code = 307, message = ("'%s:%s' has too many parts: it is %s"):format(kind, selector,
+        table.concat(forms, " or ")) }
+    end
+    local package, owner, name = "*", "*", "*"
+    if field then
+      if #parts == 3 then package, owner, name = parts[1], parts[2], parts[3]
+      elseif #parts == 2 then owner, name = parts[1], parts[2]
+      else owner = parts[1] end
+    elseif #parts == 2 then
+      package, name = parts[1], parts[2]
+    else
+      name = parts[1]
+    end
+    return function(node)
+      return node.resource_type == kind and matches(node.package_name, package)
+        and (not field or matches(node[field], owner)) and matches(node.name, name)
+    end
+  end
+end
+
+tests.source = by_parts("source", "source_name", { "source", "source.table", "package.source.table" })
+tests.exposure = by_parts("exposure", nil, { "name", "package.name" })
+tests.metric = by_parts("metric", nil, { "name", "package.name" })
+tests.semantic_model = by_parts("semantic_model", nil, { "name", "package.name" })
+tests.saved_query = by_parts("saved_query", nil, { "name", "package.name" })
+tests.unit_test = by_parts("unit_test", nil, { "name", "package.name" })
+
+function tests.path(project, selector)
+  local root = project.root .. "/"
+  if selector:sub(1, #root) == root then selector = selector:sub(#root + 1) end
+  local itself_or_folder, itself = glob.path(selector)
+  return function(node)
+    if itself_or_folder(node.original_file_path) then return true end
+    local patch = opt(node.patch_path)
+    return patch ~= nil and itself(patch:match("://(.*)$"))
+  end
+end
+
+function tests.file(_, selector)
+  return function(node)
+    local name = node.original_file_path:match("[^/]*$")
+    return matches(name, selector) or matches(name:gsub("(.)%.[^.]*$", "%1"), selector)
+  end
+end
+
+function tests.package(project, selector)
+  if selector == "this" then selector = project.name end
+  return function(node) return matches(node.package_name, selector) end
+end
+
+local function equals(v, selector, insensitive)
+  if type(v) == "boolean" then return selector:lower() == tostring(v) end
+  if type(v) == "string" then return v == selector or insensitive and v:lower() == selector:lower() end
+  return v ~= nil and v ~= value.none and type(v) ~= "table" and tostring(v) == selector
+end
+
+function tests.config(_, selector, arguments)
+  local insensitive = #arguments == 1 and arguments[1] == "severity"
+  return function(node)
+    local v = node.config
+    if not v or node.resource_type == "exposure" then return false end
+    for _, key in ipairs(arguments) do
+      if type(v) ~= "table" then return false end
+      v = rawget(v, key)
+    end
+    if value.is_list(v) then
+      for _, item in ipairs(v) do
+        if equals(item, selector, insensitive) then return true end
+      end
+      return false
+    end
+    return equals(v, selector, insensitive)
+  end
+end
+
+local resource_types = { "model", "seed", "snapshot", "test", "analysis", "source", "exposure", "operation", "metric",
+  "semantic_model", "saved_query", "unit_test", "function", "group", "macro", "doc", "fixture", "sql_operation", "rpc" }
+
+function tests.resource_type(_, selector)
+  local known = false
+  for _, name in ipairs(resource_types) do known = known or name == selector end
+  if not known then
+    err.raise { code = 307, message = ("'%s' is no resource type"):format(selector),
+      hint = err.did_you_mean(selector, resource_types) }
+  end
+  return function(node) return node.resource_type == selector end
+end
+
+function tests.test_name(_, selector)
+  return function(node)
+    local metadata = node.resource_type == "test" and opt(node.test_metadata)
+    return metadata and matches(metadata.name, selector) or false
+  end
+end
+
+local test_types = { generic = "generic", schema = "generic", singular = "singular", data = "any", unit = "none" }
+
+function tests.test_type(_, selector)
+  local wanted = test_types[selector]
+  if not wanted then
+    err.raise { code = 307, message = ("'%s' is no type of test: it is generic, singular, unit or data"):format(selector),
+      hint = err.did_you_mean(selector, { "generic", "singular", "unit", "data" }) }
+  end
+  return function(node)
+    if node.resource_type ~= "test" then return false end
+    local kind = opt(node.test_metadata) and "generic" or "singular"
+    return wanted == "any" or wanted == kind
+  end
+end
+
+local function older(a, b)
+  local x, y = tonumber(a), tonumber(b)
+  if x and y then return x < y end
+  return tostring(a) < tostring(b)
+end
+
+local version_tests = {
+  latest = function(version, latest) return version == latest end,
+  prerelease = function(version, latest) return version ~= nil and latest ~= nil and older(latest, version) end,
+  old = function(version, latest) return version ~= nil and latest ~= nil and older(version, latest) end,
+  none = function(version) return version == nil end,
+}
+
+function tests.version(_, selector)
+  local test = version_tests[selector]
+  if not test then
+    err.raise { code = 307, message = ("'%s' is no version selector: it is latest, prerelease, old or none"):format(selector) }
+  end
+  return function(node)
+    if node.resource_type ~= "model" then return false end
+    local version, latest = opt(node.version), opt(node.latest_version)
+    if selector == "latest" and version == nil then return false end
+    return test(version, latest)
+  end
+end
+
+--- Names of the methods.
+M.names = {}
+for name in pairs(tests) do M.names[#M.names + 1] = name end
+table.sort(M.names)
+
+--- A test for the nodes that a method and its value match. Raises 307 for an unknown method.
+---@param project table
+---@param method string with its arguments, such as "config.materialized"
+---@param selector string
+---@return fun(node: table): boolean
+function M.test(project, method, selector)
+  local parts = split_dots(method)
+  local name = table.remove(parts, 1)
+  local make = tests[name]
+  if not make then
+    err.raise { code = 307, message = ("'%s' is no selection method"):format(name), hint = err.did_you_mean(name, M.names)
+      or "methods are " .. table.concat(M.names, ", ") }
+  end
+  if name == "config" and #parts == 0 then
+    err.raise { code = 307, message = "`config` needs the key: config.materialized:table" }
+  end
+  return make(project, selector, parts)
+end
+
+return M
