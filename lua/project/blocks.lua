@@ -12,7 +12,7 @@ local wanted_kinds = { macro = true, test = true, data_test = true, materializat
 
 -- Position after `close`, strings inside of the tag skipped; nil when the tag never ends.
 local function after(source, pos, close)
-  local quotes = "[\"'" .. close:sub(1, 1) .. "]"
+  local quotes = "[\"'%" .. close:sub(1, 1) .. "]"
   while true do
     local at = source:find(quotes, pos)
     if not at then return nil end

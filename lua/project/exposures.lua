@@ -19,6 +19,13 @@ local function fqn_of(entry)
   return fqn
 end
 
+local function owner_of(given)
+  local owner = value.dict("email", value.or_none(given and opt(given.email)), "name",
+    value.or_none(given and opt(given.name)))
+  for k, v in pairs(given or value.dict()) do owner[k] = v end
+  return owner
+end
+
 local function load_exposure(project, entry)
   local data = entry.data
   local fqn = fqn_of(entry)
@@ -38,15 +45,11 @@ local function load_exposure(project, entry)
   local node = build.exposure {
     name = entry.name, resource_type = "exposure", package_name = entry.package.name, path = entry.file.path,
     original_file_path = entry.file.original, unique_id = ("exposure.%s.%s"):format(entry.package.name, entry.name),
-    fqn = fqn, type = value.or_none(opt(data.type)), owner = value.dict("email", value.or_none(opt(owner.email)), "name",
-      value.or_none(opt(owner.name))), description = opt(data.description) or "", label = value.or_none(opt(data.label)),
+    fqn = fqn, type = value.or_none(opt(data.type)), owner = owner_of(owner), description = opt(data.description) or "", label = value.or_none(opt(data.label)),
     maturity = value.or_none(opt(data.maturity)), meta = value.copy(settings.meta), tags = value.copy(settings.tags),
     config = settings, unrendered_config = own, url = value.or_none(opt(data.url)), refs = value.list(),
     sources = value.list(), metrics = value.list(), created_at = project.loaded_at,
   }
-  for k, v in pairs(owner) do
-    if node.owner[k] == nil then node.owner[k] = v end
-  end
   for _, text in ipairs(opt(data.depends_on) or {}) do
     local call = literal.call(tostring(text))
     local capture = scan.python("dbt." .. tostring(text):match("^%s*(.-)%s*$"))
@@ -70,7 +73,7 @@ local function load_group(project, entry)
   local owner = opt(entry.data.owner)
   local settings = opt(entry.data.config)
   project.groups[id] = value.dict("name", entry.name, "resource_type", "group", "package_name", entry.package.name, "path",
-    entry.file.path, "original_file_path", entry.file.original, "unique_id", id, "owner", value.or_none(owner),
+    entry.file.path, "original_file_path", entry.file.original, "unique_id", id, "owner", owner_of(owner),
     "description", value.or_none(opt(entry.data.description)), "config", settings or value.dict("meta", value.dict()))
 end
 

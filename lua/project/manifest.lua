@@ -61,7 +61,7 @@ local function macro_node(project, macro, entry)
   local written = opt(data.arguments)
   if written and #written > 0 then
     for i, given in ipairs(written) do arguments[i] = argument(given.name, given) end
-  elseif macro.kind ~= "test" or macro.package_name == "dbt" then
+  elseif not macro.original:find("^[^/]*/generic/") then -- dbt reads no arguments there
     for i, name in ipairs(macro.arguments) do arguments[i] = argument(name) end
   end
   local node = build.macro {

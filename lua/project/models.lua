@@ -116,13 +116,14 @@ local function node_name(candidate)
   return patch and patch.version ~= nil and patch.entry.name or candidate.name
 end
 
--- The text of a candidate without blank edges, and the line on which it begins.
+-- The text of a candidate without blank edges, the line on which it begins, and its file's whole text.
 local function source_of(candidate)
   local text, line
+  local whole = not candidate.inline and fs.read(candidate.file.abs) or nil
   if candidate.block then
     text, line = candidate.block.contents, candidate.block.contents_line
   else
-    text, line = fs.read(candidate.file.abs), 1
+    text, line = whole, 1
   end
   local first = text:find("%S") or 1
   if first > 1 then
@@ -131,7 +132,7 @@ local function source_of(candidate)
   end
   local last = text:find("%s*$", math.max(first, #text - 256))
   local stripped = text:sub(first, last - 1)
-  return stripped, line, text
+  return stripped, line, whole or stripped
 end
 
 -- dbt's checksum: of the text with its white space made single.
@@ -174,7 +175,7 @@ local function new_node(project, candidate, source, whole)
   local path = path_of(candidate)
   local of = { resource_type = candidate.kind, name = node_name(candidate), package = candidate.package.name, path = path,
     original = candidate.file.original, unique_id = unique_id(candidate), fqn = fqn_of(candidate, path),
-    checksum = checksum(candidate.entry and fs.read(candidate.file.abs) or whole), raw_code = source }
+    checksum = checksum(whole), raw_code = source }
   if candidate.file.original:sub(-3) == ".py" then of.language = "python" end
   return build.sql(project, of)
 end
@@ -315,7 +316,7 @@ end
 function M.inline(project, sql)
   local package = project.packages[1]
   local name = "inline_query"
-  local candidate = { kind = "analysis", name = name, package = package, block = { contents = sql, contents_line = 1 },
+  local candidate = { kind = "analysis", name = name, package = package, inline = true, block = { contents = sql, contents_line = 1 },
     file = { path = name .. ".sql", original = name .. ".sql", display = "--inline", abs = package.dir, name = name } }
   load_sql(project, candidate)
   return unique_id(candidate)

@@ -135,11 +135,13 @@ function M.apply(project, node)
   end
 end
 
---- The quoted name of a source table; sources have a quoting of their own.
+--- The quoted name of a source table.
+---@param project table
 ---@param source table dict
 ---@return string
-function M.of_source(source)
-  return M.render({ database = source.database, schema = source.schema, identifier = source.identifier }, source.quoting)
+function M.of_source(project, source)
+  return M.render({ database = source.database, schema = source.schema, identifier = source.identifier },
+    policy_of(project, source))
 end
 
 return M

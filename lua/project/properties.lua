@@ -186,8 +186,9 @@ local function read_section(project, package, file, content, file_lines, section
       project.problems:error { code = 113, message = ("every item of `%s` must be a mapping with a name"):format(section),
         file = file.display, line = line }
     elseif type(value.opt(raw.name)) ~= "string" then
-      project.problems:error { code = 113, message = ("an item of `%s` has no name"):format(section), file = file.display,
-        line = line }
+      project.problems:error { code = 113, file = file.display, line = line, message = value.opt(raw.name) == nil
+        and ("an item of `%s` has no name"):format(section)
+        or ("an item of `%s` has '%s' for a name, which is no text: put it in quotes"):format(section, tostring(raw.name)) }
     else
       local entry = { raw = raw, name = raw.name, section = section, package = package, file = file, lines = file_lines,
         line = lines_of(file_lines, raw, "name") or line }

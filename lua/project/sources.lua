@@ -64,12 +64,22 @@ end
 
 local function merged_tags(...)
   local tags = value.list()
-  for _, from in ipairs { ... } do
+  for i = 1, select("#", ...) do
+    local from = select(i, ...)
     local own = from and opt(from.tags)
     if own then merge.add_missing(tags, merge.listify(own)) end
   end
   table.sort(tags)
   return tags
+end
+
+-- The two ways to tell a source's age exclude each other where they are written.
+local function check_loaded_at(entry, data, settings)
+  local function has(key) return opt(data[key]) ~= nil or settings and opt(settings[key]) ~= nil end
+  if has("loaded_at_field") and has("loaded_at_query") then
+    err.raise { code = 113, message = ("source '%s': `loaded_at_field` and `loaded_at_query` exclude each other"):format(
+      entry.name), file = entry.file.display, line = lines_of(entry.lines, data, "name") }
+  end
 end
 
 -- The settings that the properties file gives, in the order table config, table, source config, source.
@@ -87,18 +97,16 @@ local function settings_of(entry, data)
   for _, key in ipairs { "loaded_at_field", "loaded_at_query" } do
     local found = none
     for _, from in ipairs { data, table_config or false, source, source_config or false } do
-      local v = from and rawget(from, key)
-      if v ~= nil then
-        found = v
+      if from and rawget(from, key) ~= nil then
+        found = from[key]
         break
       end
     end
     settings[key] = found
   end
-  if opt(settings.loaded_at_field) and opt(settings.loaded_at_query) then
-    err.raise { code = 113, message = ("source '%s.%s' has both `loaded_at_field` and `loaded_at_query`"):format(entry.name,
-      data.name), file = entry.file.display, line = lines_of(entry.lines, data, "name") }
-  end
+  check_loaded_at(entry, data, table_config)
+  check_loaded_at(entry, source, source_config)
+  if data.loaded_at_field ~= nil and not opt(data.loaded_at_query) then settings.loaded_at_query = none end
   settings.meta = merged_meta(source, source_config, data, table_config)
   settings.tags = merged_tags(source, source_config, data, table_config)
   return settings
@@ -124,6 +132,16 @@ local function text_or(v, default)
   return type(v) == "string" and v or tostring(v)
 end
 
+-- dbt's keys of an external table come first.
+local function external_of(data)
+  local written = opt(data.external)
+  if not value.is_dict(written) then return none end
+  local external = value.dict("location", none, "file_format", none, "row_format", none, "tbl_properties", none,
+    "partitions", none)
+  for k, v in pairs(written) do external[k] = v end
+  return external
+end
+
 local function new_source(project, entry, data, fqn, id)
   local source = entry.data
   local level = config.level(settings_of(entry, data), { what = ("source '%s.%s'"):format(entry.name, data.name),
@@ -140,14 +158,14 @@ local function new_source(project, entry, data, fqn, id)
     source_description = text_or(source.description, ""), loader = text_or(source.loader, ""),
     identifier = text_or(data.identifier, data.name), quoting = quoting_of(source, data),
     loaded_at_field = settings.loaded_at_field, loaded_at_query = settings.loaded_at_query, freshness = settings.freshness,
-    external = value.or_none(opt(data.external)), description = text_or(data.description, ""),
+    external = external_of(data), description = text_or(data.description, ""),
     columns = columns.make(opt(data.columns)), meta = value.copy(settings.meta),
     source_meta = merged_meta(source, opt(source.config), value.dict()), tags = value.copy(settings.tags), config = settings,
     patch_path = none, unrendered_config = unrendered, relation_name = none, created_at = project.loaded_at,
     unrendered_database = value.or_none(opt(entry.raw.database)), unrendered_schema = value.or_none(opt(entry.raw.schema)),
     doc_blocks = value.list(),
   }
-  node.relation_name = naming.of_source(node)
+  node.relation_name = naming.of_source(project, node)
   return node
 end
 
