@@ -34,19 +34,15 @@ end
 
 Dict.__len = function(d) return #rawget(d, ORDER) end
 
-local function dict_next(d, state)
-  local order = rawget(d, ORDER)
-  local i = state.i + 1
-  state.i = i
-  local k = order[i]
-  if k == nil then return nil end
-  return k, rawget(d, k)
-end
-
 -- In insertion order. Deleting or adding keys meanwhile is for copies: iterate M.keys(d) instead.
 Dict.__pairs = function(d)
-  local state = { i = 0 }
-  return function(dd) return dict_next(dd, state) end, d, nil
+  local order, i = rawget(d, ORDER), 0
+  return function()
+    i = i + 1
+    local k = order[i]
+    if k == nil then return nil end
+    return k, rawget(d, k)
+  end
 end
 
 --- A new dict, filled from pairs given as alternating keys and values.

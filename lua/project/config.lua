@@ -66,8 +66,10 @@ function M.level(settings, origin, problems)
       value.del(plain, key)
     else
       check(key, v, origin, settings)
-      known.check_key(problems, known.config, key, { what = origin.what, file = origin.file, slip = true,
-        line = lines_of(origin.lines, settings, key) or origin.line })
+      if not known.config.set[key] then
+        known.check_key(problems, known.config, key, { what = origin.what, file = origin.file, slip = true,
+          line = lines_of(origin.lines, settings, key) or origin.line })
+      end
     end
   end
   return { settings = plain, hooks = found }
@@ -158,16 +160,22 @@ function M.levels(project, kind, package, fqn, own)
   return levels
 end
 
+-- What nodes without hooks share.
+local none_at_all = setmetatable({}, { __newindex = function() error("hooks of a node are added by its config", 2) end })
+
 local function collect_hooks(levels)
   local found
   for _, level in ipairs(levels) do
-    for phase, list in pairs(level.hooks or {}) do
+    if level.hooks then
       found = found or {}
-      found[phase] = found[phase] or {}
-      hooks.add(found[phase], list)
+      for phase, list in pairs(level.hooks) do
+        found[phase] = found[phase] or {}
+        hooks.add(found[phase], list)
+      end
     end
   end
-  for _, list in pairs(found or {}) do
+  if not found then return none_at_all end
+  for _, list in pairs(found) do
     -- a project file's hook belongs to many nodes: each gets its own record, for its place in the list
     for i, hook in ipairs(list) do
       if hook.index ~= i then
@@ -216,7 +224,7 @@ function M.of(project, kind, package, fqn, own)
     if kind == "source" then merge.source_level(config, level.settings) else merge.level(config, level.settings) end
     for k, v in pairs(level.settings) do unrendered[k] = v end
   end
-  local found = collect_hooks(levels) or {}
+  local found = collect_hooks(levels)
   if config["post-hook"] ~= nil then
     config["pre-hook"], config["post-hook"] = hooks.for_manifest(found.pre), hooks.for_manifest(found.post)
   end

@@ -1,6 +1,7 @@
 --- Generic tests: entries of `data_tests:` in properties files become test nodes, with dbt's names and ids.
 
 local build = require "project.node"
+local collecting = require "project.collecting"
 local columns = require "project.columns"
 local config = require "project.config"
 local context = require "project.context"
@@ -20,7 +21,7 @@ local value = require "jinja.value"
 
 local M = {}
 
-local none, opt = value.none, value.opt
+local none, opt, ORDER = value.none, value.opt, value.ORDER
 
 --- What a test is on.
 ---@class dex.TestTarget
@@ -39,6 +40,9 @@ local none, opt = value.none, value.opt
 -- Arguments of a test that are settings, in dbt's order.
 local config_args = { "severity", "tags", "enabled", "where", "limit", "warn_if", "error_if", "fail_calc",
   "store_failures", "store_failures_as", "sql_header", "meta", "database", "schema", "alias" }
+
+local is_config_arg = {}
+for _, key in ipairs(config_args) do is_config_arg[key] = true end
 
 local function bad(spec, message, hint)
   err.raise { code = 114, message = ("test on '%s'%s: %s"):format(spec.target.name, spec.column
@@ -81,6 +85,9 @@ local function truthy(v) return v ~= nil and v ~= none and v ~= false and v ~= "
 
 -- Takes the settings out of the arguments, rendered.
 local function take_config(project, spec, args)
+  local any = args.config ~= nil
+  for _, key in ipairs(args[ORDER]) do any = any or is_config_arg[key] end
+  if not any then return value.dict() end
   local nested = opt(args.config)
   if nested ~= nil and not value.is_dict(nested) then bad(spec, "`config` must be a mapping") end
   local found = value.dict()
@@ -161,8 +168,10 @@ local function hashable(v)
   return python.repr(python.str(v))
 end
 
-local function test_hash(name, metadata)
-  return hash.md5(name .. hashable(metadata)):sub(-10)
+local function test_hash(name, spec)
+  local text = ("{'kwargs': %s, 'name': %s, 'namespace': %s}"):format(hashable(spec.args), python.repr(spec.name),
+    python.repr(spec.namespace or "None"))
+  return hash.md5(name .. text):sub(-10)
 end
 
 -- `{{ config(severity="warn") }}`
@@ -295,7 +304,7 @@ local function read(project, spec, given)
     if quote == nil then quote = spec.target.quote_columns end
     args.column_name = quote and '"' .. column.name .. '"' or column.name
   end
-  local arguments = pop(args, "arguments")
+  local arguments = args.arguments and pop(args, "arguments")
   if value.is_dict(arguments) then
     for k, v in pairs(arguments) do args[k] = v end
   end
@@ -305,8 +314,8 @@ local function read(project, spec, given)
   if not spec.name then bad(spec, ("'%s' is no name of a test"):format(test_name)) end
   args.model = ("{{ get_where_subquery(%s) }}"):format(spec.target.call)
   spec.settings = take_config(project, spec, args)
-  spec.description = pop(args, "description")
-  spec.given_name = pop(args, "name")
+  spec.description = args.description ~= nil and pop(args, "description") or nil
+  spec.given_name = args.name ~= nil and pop(args, "name") or nil
   spec.args = args
 end
 
@@ -335,14 +344,13 @@ local function new_node(project, spec)
   local entry = target.entry
   local short, full = name_of(spec)
   local metadata = value.dict("name", spec.name, "kwargs", spec.args, "namespace", spec.namespace or none)
-  local fqn = folders(entry.file.original)
-  table.insert(fqn, 1, entry.package.name)
+  local fqn = value.list { entry.package.name, table.unpack(folders(entry.file.original)) }
   fqn[#fqn + 1] = full
   local config_tags = opt(spec.settings.tags)
   if type(config_tags) == "string" then config_tags = { config_tags } end
   return build.generic_test(project, {
     resource_type = "test", name = full, package = entry.package.name, path = short .. ".sql",
-    original = entry.file.original, unique_id = ("test.%s.%s.%s"):format(entry.package.name, full, test_hash(full, metadata)),
+    original = entry.file.original, unique_id = ("test.%s.%s.%s"):format(entry.package.name, full, test_hash(full, spec)),
     fqn = fqn, checksum = build.checksum("none", ""), description = spec.description and tostring(spec.description),
     raw_code = ("{{ %stest_%s(**_dbt_generic_test_kwargs) }}%s"):format(spec.namespace and spec.namespace .. "." or "",
       spec.name, config_call(spec.settings)),
@@ -379,8 +387,10 @@ local function load_one(project, spec, given)
     levels[1] = config.level(called, { what = what, place = "config", file = macro.file, line = macro.line },
       project.problems)
   end
-  levels[#levels + 1] = config.level(spec.settings, { what = what, place = "properties", file = entry.file.display,
-    line = spec.line }, project.problems)
+  if #spec.settings > 0 then
+    levels[#levels + 1] = config.level(spec.settings, { what = what, place = "properties", file = entry.file.display,
+      line = spec.line }, project.problems)
+  end
   node.config, info.hooks, node.unrendered_config = config.of(project, "test", entry.package, node.fqn, levels)
   if #node.config.meta > 0 then node.meta = value.copy(node.config.meta) end
   merge.add_missing(node.tags, node.config.tags)
@@ -453,7 +463,8 @@ end
 ---@param project table
 function M.load(project)
   for _, pair in ipairs { { "models", "model" }, { "seeds", "seed" }, { "snapshots", "snapshot" } } do
-    for _, entry in ipairs(project.entries[pair[1]]) do
+    for i, entry in ipairs(project.entries[pair[1]]) do
+      collecting.check(i)
       project.problems:try({ file = entry.file.display, line = entry.line }, load_entry, project, entry, pair[2])
     end
   end

@@ -1,6 +1,7 @@
 --- A project: everything that its files say, resolved and checked. Loading reads files and runs templates with
 -- `execute` false; it touches no database. The steps below are in order, each needs the ones before it.
 
+local collecting = require "project.collecting"
 local config = require "project.config"
 local context = require "project.context"
 local data_tests = require "project.data_tests"
@@ -100,18 +101,22 @@ local function render_descriptions(project)
   for _, group in ipairs { project.nodes, project.sources, project.exposures } do
     for id, item in pairs(group) do
       local info = project.info[id]
-      local patch = info.patch
-      project.problems:try({ node = id }, docs.apply, project, item, { file = patch and patch.entry.file.display
-        or info.display, line = patch and patch.entry.line or info.line })
+      project.problems:try({ node = id }, docs.apply, project, item, { file = info.patch_file or info.display,
+        line = info.patch_line or info.line })
     end
   end
 end
 
---- Loads a project. May wait: templates run. Raises the first of the errors found, with the rest in its field
---- `others`.
----@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer, vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number, args?: table}
----@return dex.Project
-function M.load(opts)
+-- Entries that have become nodes are not kept: they are half of a large project's memory.
+local function forget_entries(project)
+  for _, section in ipairs { "models", "seeds", "snapshots", "sources", "analyses", "data_tests" } do
+    project.entries[section] = nil
+  end
+  project.found, project.source_tests, project.hook_captures, project.name_context = nil, nil, {}, nil
+  for _, package in ipairs(project.packages) do package.walked, package.folders = nil, nil end
+end
+
+local function load(opts)
   local project = new_project(opts)
   load_settings(project, opts)
   project.problems:check()
@@ -133,7 +138,16 @@ function M.load(opts)
   config.check_unused(project)
   project.problems:check()
   project.warnings = project.problems.warnings
+  forget_entries(project)
   return project
+end
+
+--- Loads a project. May wait: templates run. Raises the first of the errors found, with the rest in its field
+--- `others`.
+---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer, vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number, args?: table}
+---@return dex.Project
+function M.load(opts)
+  return collecting.rest(load, opts)
 end
 
 --- Adds a node for SQL that is in no file. May wait.

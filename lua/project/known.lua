@@ -4,6 +4,7 @@
 
 local err = require "err"
 local lines_of = require("project.lines").of
+local ORDER = require("dex.core").ORDER
 
 local M = {}
 
@@ -63,9 +64,12 @@ M.sections = words [[version models seeds snapshots sources macros analyses expo
 ---@param container table dict
 ---@param opts {what: string, file: string, lines: table, slip?: boolean}
 function M.check(problems, vocabulary, container, opts)
-  for key in pairs(container) do
-    M.check_key(problems, vocabulary, key, { what = opts.what, file = opts.file, slip = opts.slip,
-      line = lines_of(opts.lines, container, key) })
+  local known_words = vocabulary.set
+  for _, key in ipairs(container[ORDER]) do
+    if not known_words[key] then
+      M.check_key(problems, vocabulary, key, { what = opts.what, file = opts.file, slip = opts.slip,
+        line = lines_of(opts.lines, container, key) })
+    end
   end
 end
 

@@ -2,6 +2,7 @@
 
 local blocks = require "project.blocks"
 local build = require "project.node"
+local collecting = require "project.collecting"
 local config = require "project.config"
 local err = require "err"
 local files = require "project.files"
@@ -190,7 +191,9 @@ end }
 -- Beside the node: what is not serialised. `template` is compiled when it is first read.
 local function new_info(candidate, source, line)
   local file = candidate.file
-  return setmetatable({ file = file.abs, display = file.display, line = line, source = source, patch = candidate.patch,
+  local patch = candidate.patch
+  return setmetatable({ file = file.abs, display = file.display, line = line, source = source,
+    patch_file = patch and patch.entry.file.display, patch_line = patch and patch.entry.line,
     package = candidate.package }, Info)
 end
 
@@ -303,7 +306,8 @@ function M.load(project)
   local found = discover(project)
   project.found = found.index
   patches.attach(project, found.index)
-  for _, candidate in ipairs(found.list) do
+  for i, candidate in ipairs(found.list) do
+    collecting.check(i)
     local make = candidate.kind == "seed" and load_seed or load_sql
     project.problems:try({ file = candidate.file.display, node = unique_id(candidate) }, make, project, candidate)
   end

@@ -42,16 +42,19 @@ end
 
 -- The macro that makes one part of the name for the nodes of a package; false for the built-in one.
 local function generator(project, part, package)
-  local cache = project.name_macros
-  local key = part .. "\0" .. package
-  local found = cache[key]
+  local cache = project.name_macros[package]
+  if not cache then
+    cache = {}
+    project.name_macros[package] = cache
+  end
+  local found = cache[part]
   if found == nil then
     local name = ("generate_%s_name"):format(part)
     local index = project.macro_index
     local macro = package ~= project.name and index[package] and index[package][name] or index[project.name][name]
     if not macro and overridden(project, name) then macro = index.dbt[name] end
     found = macro or false
-    cache[key] = found
+    cache[part] = found
   end
   return found
 end

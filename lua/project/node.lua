@@ -6,6 +6,7 @@ local value = require "jinja.value"
 
 local M = {}
 
+local unpack = table.unpack
 local none, ORDER, Dict, List = value.none, value.ORDER, value.Dict, value.List
 
 local function words(text)
@@ -19,7 +20,7 @@ local function empty_list() return setmetatable({}, List) end
 
 -- Turns a filled table into a dict whose keys have this order.
 local function ordered(t, order)
-  t[ORDER] = table.move(order, 1, #order, 1, {})
+  t[ORDER] = { unpack(order) } -- of exactly this size
   return setmetatable(t, Dict)
 end
 

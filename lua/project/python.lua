@@ -28,6 +28,8 @@ end
 local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\" }
 
 local function text(s)
+  if not s:find("[%c\\'\127]") then return "'" .. s .. "'" end
+  if not s:find('[%c\\"\127]') then return '"' .. s .. '"' end
   local quote = s:find("'", 1, true) and not s:find('"', 1, true) and '"' or "'"
   s = s:gsub("[\n\r\t\\]", escapes):gsub("[%z\1-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end)
   if quote == "'" then s = s:gsub("'", "\\'") end

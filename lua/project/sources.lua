@@ -191,7 +191,7 @@ local function load_table(project, entry, data)
   end
   local node = new_source(project, entry, data, fqn, id)
   local info = { file = entry.file.abs, display = entry.file.display, line = lines_of(entry.lines, data, "name"),
-    package = entry.package, hooks = {}, entry = entry }
+    package = entry.package, hooks = {} }
   if node.config.enabled then
     project.sources[id] = node
     project.info[id] = info

@@ -1,0 +1,25 @@
+--- Loading a project makes many tables that live as long as it does: tracing them again and again while they
+-- are made would take as long as the load itself. So the collector rests during a load, up to a bound.
+
+local M = {}
+
+local LIMIT = 512 * 1024 -- kB of Lua memory at which it works again
+
+--- Calls fn(...) with the collector at rest. May wait if fn does.
+---@param fn function
+---@return any
+function M.rest(fn, ...)
+  collectgarbage("stop")
+  local results = table.pack(pcall(fn, ...))
+  collectgarbage("restart")
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+--- To be called now and then during a load, with a counter: a project that is too large wakes the collector.
+---@param i integer
+function M.check(i)
+  if i % 256 == 0 and collectgarbage("count") > LIMIT then collectgarbage("restart") end
+end
+
+return M
