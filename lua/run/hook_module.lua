@@ -1,0 +1,201 @@
+--- Finds and loads the Lua files of hooks: those of the project first, then those of the packages, then the
+-- ready-made ones of the standard library. A file is loaded once, when a hook of it is first needed,
+-- in an environment of its own: it sees Lua's library, and any other global, read or written, is an error
+-- with file and line.
+
+local core = require "dex.core"
+local embed = require "dex.embed"
+local err = require "err"
+local fs = require "dex.fs"
+
+local M = {}
+
+local opt = require("jinja.value").opt
+
+-- What user code may `require` of the engine's.
+local allowed = { ["dex.json"] = true, ["dex.hash"] = true, ["dex.time"] = true }
+
+local shared = { "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen",
+  "rawset", "select", "setmetatable", "tonumber", "tostring", "type", "xpcall", "math", "string", "table", "utf8" }
+local trusted_only = { "os", "io" }
+
+-- Tables of functions are copied, so that one module cannot change another's `string.format`.
+local function copy(v)
+  if type(v) ~= "table" then return v end
+  local c = {}
+  for key, item in pairs(v) do c[key] = item end
+  return c
+end
+
+--- A loader with its own cache: one for a run.
+---@param project table
+---@return dex.HookModules
+function M.new(project)
+  local roots = {}
+  for i, package in ipairs(project.packages) do
+    local paths = opt(package.config and package.config["hook-paths"]) or { "hooks" }
+    for _, path in ipairs(paths) do
+      roots[#roots + 1] = { dir = package.dir .. "/" .. path, shown = i == 1 and path or (package.dir .. "/" .. path),
+        package = package.name, trusted = i == 1 }
+    end
+  end
+  return setmetatable({ roots = roots, loaded = {}, chunks = {} }, { __index = M })
+end
+
+-- Where a module is: its text and its names. nil when there is none.
+local function find(self, name, package)
+  local path = name:gsub("%.", "/") .. ".lua"
+  local first, rest = {}, {}
+  for _, root in ipairs(self.roots) do
+    local list = root.package == package and not root.trusted and first or rest
+    list[#list + 1] = root
+  end
+  for _, root in ipairs(table.move(rest, 1, #rest, #first + 1, first)) do
+    local file = root.dir .. "/" .. path
+    if fs.exists(file) then
+      return { text = fs.read(file), file = file, chunk = root.shown .. "/" .. path, trusted = root.trusted,
+        package = root.package }
+    end
+  end
+  local ok, text = pcall(embed.read, "stdlib/hooks/" .. path)
+  if ok and text then
+    return { text = text, file = "stdlib/hooks/" .. path, chunk = "stdlib/hooks/" .. path, trusted = true,
+      package = "dex" }
+  end
+end
+
+local function names_of(self)
+  local names, seen = {}, {}
+  local function add(path)
+    local name = path:match("^(.*)%.lua$")
+    if name and not seen[name] then
+      seen[name] = true
+      names[#names + 1] = (name:gsub("/", "."))
+    end
+  end
+  for _, root in ipairs(self.roots) do
+    if fs.isdir(root.dir) then
+      for _, path in ipairs(fs.walk(root.dir)) do add(path) end
+    end
+  end
+  for _, path in ipairs(embed.list("stdlib/hooks/")) do add((path:gsub("^stdlib/hooks/", ""))) end
+  table.sort(names)
+  return names
+end
+
+--- Takes the place off a Lua error's text: "hooks/audit.lua:3: words".
+---@param text string
+---@return string|nil file the module's file; nil when the text points elsewhere
+---@return integer|nil line
+---@return string message
+function M:place(text)
+  local chunk, line, message = text:match("^([^\n:]+):(%d+): (.*)$")
+  if not chunk or not self.chunks[chunk] then return nil, nil, text end
+  return self.chunks[chunk], math.tointeger(tonumber(line)), message
+end
+
+-- Reading an unknown global fails where it is read; writing one makes it the module's own.
+local function environment(self, found)
+  local env = {}
+  for _, name in ipairs(shared) do env[name] = copy(_G[name]) end
+  if found.trusted then
+    for _, name in ipairs(trusted_only) do env[name] = copy(_G[name]) end
+  end
+  env.none = core.none
+  env.print = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    require("dex.term").write(1, table.concat(parts, "\t") .. "\n")
+  end
+  env.require = function(name)
+    if allowed[name] then return require(name) end
+    return self:load(name, found.package).value
+  end
+  env._G = env
+  return setmetatable(env, {
+    __index = function(_, name) error(("there is no global '%s'"):format(tostring(name)), 2) end,
+    __newindex = function(_, name)
+      error(("'%s' is no local: write `local %s` first"):format(tostring(name), tostring(name)), 2)
+    end,
+  })
+end
+
+-- How Lua's own messages name a chunk: long names are cut.
+local function name_in_messages(chunk)
+  local _, message = pcall(load("error('')", "@" .. chunk))
+  return message:match("^(.*):1: $") or chunk
+end
+
+local function describe(self, e, found)
+  if err.is(e) then return e end
+  local file, line, message = self:place(tostring(e))
+  return err.new { code = 503, message = message, file = file or found.file, line = line }
+end
+
+--- The module of a name.
+---@param name string such as "audit" or "finance.audit"
+---@param package? string name of the package whose hook asks: its own modules come first
+---@return {value: table, file: string, chunk: string}
+function M:load(name, package)
+  local found = find(self, name, package)
+  if not found then
+    err.raise { code = 504, message = ("there is no hook module '%s'"):format(name),
+      hint = err.did_you_mean(name, names_of(self)) or "modules are files of the hooks folder: hooks/" ..
+        name:gsub("%.", "/") .. ".lua" }
+  end
+  local module = self.loaded[found.file]
+  if module then
+    if module.loading then
+      err.raise { code = 503, message = ("the hook module '%s' requires itself"):format(name), file = found.file }
+    end
+    return module
+  end
+  module = { file = found.file, chunk = found.chunk, loading = true }
+  self.chunks[name_in_messages(found.chunk)] = found.file
+  local chunk, message = load(found.text, "@" .. found.chunk, "t", environment(self, found))
+  if not chunk then error(describe(self, message, found), 0) end
+  self.loaded[found.file] = module
+  local ok, value = pcall(chunk)
+  module.loading = nil
+  if not ok then
+    self.loaded[found.file] = nil
+    error(describe(self, value, found), 0)
+  end
+  if type(value) ~= "table" then
+    self.loaded[found.file] = nil
+    err.raise { code = 503, message = ("the hook module '%s' returns %s: it must return its table of functions"):format(
+      name, value == nil and "nothing" or "a " .. type(value)), file = found.file }
+  end
+  module.value = value
+  return module
+end
+
+--- The function that a hook names.
+---@param reference string "audit.row_count", "finance/audit.row_count"
+---@param hook {file: string, line: integer, package?: string} where it is named, for the message
+---@return function
+---@return table module
+function M:resolve(reference, hook)
+  local name, fn = reference:gsub("/", "."):match("^(.*)%.([^.]+)$")
+  local ok, module = pcall(self.load, self, name, hook.package)
+  if not ok then
+    if err.is(module) and module.code == 504 and not module.file then
+      module.file, module.line = hook.file, hook.line
+    end
+    error(module, 0)
+  end
+  local found = rawget(module.value, fn)
+  if type(found) ~= "function" then
+    local names = {}
+    for key, item in pairs(module.value) do
+      if type(item) == "function" then names[#names + 1] = key end
+    end
+    table.sort(names)
+    err.raise { code = 504, message = ("the hook module %s has no function '%s'"):format(module.chunk, fn),
+      file = hook.file, line = hook.line,
+      hint = err.did_you_mean(fn, names) or (#names > 0 and "it has " .. table.concat(names, ", ") or nil) }
+  end
+  return found, module
+end
+
+return M

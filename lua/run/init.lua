@@ -1,0 +1,319 @@
+--- A run, from the selected nodes to their results: schemas, on-run-start, the nodes, on-run-end. The engine
+-- (engine/run) drives the nodes; what each one does is in lua/run/node.lua.
+
+local context = require "run.context"
+local core = require "dex.core"
+local dex_run = require "dex.run"
+local err = require "err"
+local hook_module = require "run.hook_module"
+local hook_object = require "run.hook_object"
+local hooks = require "run.hooks"
+local node_module = require "run.node"
+local plan = require "run.plan"
+local relations = require "run.relation"
+local results = require "run.result"
+local run_hooks = require "run.run_hooks"
+local secrets = require "run.secrets"
+local time = require "dex.time"
+local value = require "jinja.value"
+
+local M = {}
+
+local opt = value.opt
+
+--- What is known of one run. Made once for a command.
+---@class dex.Run
+---@field job table of lua/pipeline.lua
+---@field project table
+---@field pool userdata
+---@field which string the command
+---@field results table[] results in the order in which they ended
+---@field by_id table<string, table> results by unique_id
+---@field hooks dex.HookRecord[] records in the order in which the hooks ended
+---@field mask fun(text: string): string hides secrets
+---@field cache table relations that exist (lua/run/cache.lua)
+local Run = {}
+Run.__index = Run
+
+--- Tells the reporter, and whoever else listens, what happened. Does not wait.
+---@param name string run_start, node_start, phase_end, hook_end, node_end, test_failed, run_hook_end, operation_end,
+---  run_end
+---@param data table
+function Run:emit(name, data)
+  local report = self.job.report
+  if report then report:event(name, data) end
+end
+
+--- A message for people.
+---@param level "debug"|"info"|"warn"|"error"|"print"
+---@param text string
+function Run:log(level, text)
+  local report = self.job.report
+  if report then report:log(level, text) end
+end
+
+--- A statement on its way to the server.
+function Run:log_sql(state, sql)
+  if not self.debugging then return end
+  self:log("debug", ("%s: %s"):format(state.node and state.node.unique_id or "engine", self.mask(sql)))
+end
+
+--- The variables that a node sees, as a dict.
+function Run:vars_of(node)
+  return require("project.vars").of(self.project.vars, node and node.package_name or self.project.name)
+end
+
+local function list_of_results(run)
+  local list = value.list()
+  for i, result in ipairs(run.results) do
+    list[i] = value.dict("unique_id", result.id, "name", result.name, "kind", result.kind, "status", result.status,
+      "seconds", result.seconds, "message", result.message, "rows", result.rows_affected, "failures", result.failures)
+  end
+  return list
+end
+
+--- What Lua hooks see as `hook.run`.
+function Run:hook_view()
+  local view = value.dict("id", self.invocation_id, "started_at", time.iso(self.started_at), "command", self.which,
+    "results", value.or_none(self.ending and list_of_results(self) or nil))
+  return hook_object.view(view, "hook.run")
+end
+
+--- A result as templates see it.
+function Run:result_value(result)
+  local view = self.views[result]
+  if not view then
+    view = results.view(result)
+    self.views[result] = view
+  end
+  return view
+end
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list or {}) do set[name] = true end
+  return set
+end
+
+--- A run for a job whose project is loaded.
+---@param job table
+---@return dex.Run
+function M.new(job)
+  local given = job.given or {}
+  local run = setmetatable({
+    job = job, project = job.project, pool = job.pool, which = job.command.name, invocation_id = job.invocation_id,
+    started_at = job.started_at, args = job.args, target_path = job.target_path, selected = job.selected or {},
+    full_refresh = given.full_refresh, fail_fast = given.fail_fast, no_hooks = given.no_hooks,
+    skip_hook = set_of(given.skip_hook), debugging = given.debug or given.log_level == "debug",
+    results = {}, by_id = {}, hooks = {}, slots = {}, folders = {}, views = setmetatable({}, { __mode = "k" }),
+  }, Run)
+  run.modules = hook_module.new(run.project)
+  run.mask = secrets.masker(run.project)
+  run.cache = require("run.cache").new(run)
+  run.flags = context.flags(run)
+  return run
+end
+
+-- Stages -----------------------------------------------------------------------------------------
+
+-- 1. The list of what will run.
+local function make_plan(run)
+  run.nodes = plan.make(run.project, run.selected, run.which == "build")
+  run.schemas = plan.schemas(run.nodes)
+end
+
+-- 2. Hook files load before anything runs.
+local function check_hooks(run)
+  if run.no_hooks or #run.nodes == 0 then return end
+  hooks.check(run, run.project.run_hooks.start)
+  hooks.check(run, run.project.run_hooks.finish)
+  for _, item in ipairs(run.nodes) do
+    local info = run.project.info[item.id]
+    for _, list in pairs(info and info.hooks or {}) do hooks.check(run, list) end
+  end
+end
+
+local function count_kinds(run)
+  local counts, order = {}, {}
+  for _, item in ipairs(run.nodes) do
+    if not counts[item.kind] then order[#order + 1] = item.kind end
+    counts[item.kind] = (counts[item.kind] or 0) + 1
+  end
+  table.sort(order)
+  local parts = {}
+  for _, kind in ipairs(order) do
+    parts[#parts + 1] = ("%d %s%s"):format(counts[kind], kind, counts[kind] == 1 and "" or "s")
+  end
+  return #parts > 0 and table.concat(parts, ", ") or "nothing to do"
+end
+
+local function announce(run)
+  local project, profile = run.project, run.project.profile
+  local line = ("dex-lua %s: %s of project %s, target %s, %d thread%s"):format(core.version, count_kinds(run),
+    project.name, tostring(profile.target_name), profile.threads, profile.threads == 1 and "" or "s")
+  run:emit("run_start", { total = #run.nodes, lines = { line }, nodes = run.nodes })
+end
+
+-- 3. Schemas, and what stands in them. On the connection of the run hooks. May wait.
+local function prepare_database(run, conn)
+  local missing = run.cache:load(conn, run.schemas)
+  if #missing == 0 then return end
+  local state = node_module.new_state(run, value.dict("resource_type", "operation", "name", "create_schema",
+    "unique_id", "operation.dex.create_schema", "package_name", run.project.name, "config", value.dict(),
+    "raw_code", ""))
+  state.conn = conn
+  state.context = context.operation(state)
+  for _, schema in ipairs(missing) do
+    local relation = relations.create { database = schema.database, schema = schema.schema }
+    local ok, e = pcall(state.context.create_schema, relation)
+    -- two processes may create the same schema at once: the second try finds it
+    if not ok and err.is(e) and e.sqlstate == "23505" then ok, e = pcall(state.context.create_schema, relation) end
+    if not ok then error(err.wrap(e, { node = "create schema " .. schema.schema }), 0) end
+  end
+end
+
+-- 4. on-run-start. May wait.
+local function start(run)
+  local conn = run.pool:lease()
+  local ok, e = pcall(function()
+    prepare_database(run, conn)
+    return run.no_hooks or run_hooks.run(run, conn, "run_start")
+  end)
+  conn:release()
+  if not ok then error(e, 0) end
+  return e
+end
+
+-- 5. The nodes. May wait.
+local function run_nodes(run)
+  local summary = dex_run.execute { nodes = run.nodes, threads = run.project.profile.threads, pool = run.pool,
+    fail_fast = run.fail_fast or false, handlers = node_module.handlers(run) }
+  run.cancelled = summary and summary.cancelled
+end
+
+-- 6. on-run-end: after failures too, but not when the run was cancelled. May wait.
+local function finish(run)
+  run.ending = true
+  if run.no_hooks or run.cancelled or not run_hooks.any(run, "run_end") then return end
+  local conn = run.pool:lease()
+  local ok, e = pcall(run_hooks.run, run, conn, "run_end")
+  conn:release()
+  if not ok then error(e, 0) end
+end
+
+local function outcome(run)
+  run:emit("run_end", { results = run.results, hooks = run.hooks })
+  return { results = run.results, hooks = run.hooks, cancelled = run.cancelled }
+end
+
+local function run_operation(run)
+  local operation = require "run.operation"
+  run:emit("run_start", { total = 1, lines = {}, nodes = {} })
+  local result = operation.run(run, run.job.operation.operation, run.job.operation.args)
+  local out = outcome(run)
+  out.rows = result.rows
+  return out
+end
+
+--- Runs what a job selected, or its operation. Raises only for what is wrong before any node starts: a hook
+-- file that does not load, a server that cannot be reached. May wait.
+---@param job table project, selected, pool, given, command, report, target_path, ... of lua/pipeline.lua
+---@return table outcome results, hooks, cancelled; for an operation rows
+function M.execute(job)
+  local run = M.new(job)
+  if job.operation then return run_operation(run) end
+  make_plan(run)
+  check_hooks(run)
+  announce(run)
+  if #run.nodes == 0 then return outcome(run) end
+  if start(run) then
+    run_nodes(run)
+  else
+    for _, item in ipairs(run.nodes) do node_module.skipped(run, item.node, "an on-run-start hook failed") end
+  end
+  finish(run)
+  return outcome(run)
+end
+
+-- Without building ---------------------------------------------------------------------------------
+
+-- A result of `compile`.
+local function compile_one(run, conn, id)
+  local node = run.project.nodes[id]
+  local state = node_module.new_state(run, node)
+  state.conn, state.started, state.timings = conn, time.mono(), {}
+  local started_at = time.now()
+  local ok, e = pcall(function()
+    state.context = context.node(state)
+    require("run.compile").node(state)
+    state:write_compiled()
+  end)
+  local result = { id = id, unique_id = id, kind = node.resource_type, name = node.name, label = node.name, node = node,
+    status = ok and "success" or "error", seconds = time.mono() - state.started, thread_id = "MainThread",
+    timing = { { name = "compile", started_at = started_at, completed_at = time.now() } },
+    compiled = opt(node.compiled_code) and true or nil, compiled_code = opt(node.compiled_code),
+    relation_name = opt(node.relation_name), file = state.info.file }
+  if not ok then
+    local failure = require "run.failure"
+    result.error = failure.of_node(run, node, e, "compile")
+    result.message = failure.message(node, result.error)
+  end
+  run.results[#run.results + 1] = result
+  run.by_id[id] = result
+  return result
+end
+
+local function with_connection(run, fn)
+  local conn = run.pool:lease()
+  local results_of = table.pack(pcall(fn, conn))
+  conn:release()
+  if not results_of[1] then error(results_of[2], 0) end
+  return table.unpack(results_of, 2, results_of.n)
+end
+
+--- Renders the selected nodes to target/compiled. Hooks are not touched. May wait: templates may query.
+---@param job table
+---@return table outcome
+function M.compile(job)
+  local run = M.new(job)
+  run.nodes = {}
+  run:emit("run_start", { total = #job.selected, lines = {}, nodes = {} })
+  with_connection(run, function(conn)
+    run.cache:load(conn, plan.schemas(plan.make(run.project, run.selected, false)))
+    for _, id in ipairs(job.selected) do
+      local node = run.project.nodes[id]
+      if node.resource_type ~= "seed" then run:emit("node_end", compile_one(run, conn, id)) end
+    end
+  end)
+  return { results = run.results, hooks = {} }
+end
+
+--- Runs the query of one node with a limit. May wait.
+---@param job table
+---@param id string unique_id of a model, test or seed
+---@param limit integer|nil
+---@return userdata result
+---@return table node
+function M.show(job, id, limit)
+  local run = M.new(job)
+  local node = run.project.nodes[id]
+  return with_connection(run, function(conn)
+    run.cache:load(conn, plan.schemas { { node = node } })
+    local state = node_module.new_state(run, node)
+    state.conn, state.context = conn, context.node(state)
+    local ok, result = pcall(function()
+      local sql
+      if node.resource_type == "seed" then
+        sql = "select * from " .. tostring(state.context.this)
+      else
+        sql = require("run.compile").node(state)
+      end
+      local header = value.or_none(opt(node.config and node.config.sql_header))
+      return state:execute(state.context.get_show_sql(sql, header, value.or_none(limit)))
+    end)
+    if not ok then error(require("run.failure").of_node(run, node, result, "show"), 0) end
+    return result, node
+  end)
+end
+
+return M

@@ -1,0 +1,122 @@
+--- Loads a seed: a CSV file becomes a table through COPY, in the node's transaction.
+
+local csv = require "run.csv"
+local err = require "err"
+local value = require "jinja.value"
+
+local M = {}
+
+local opt = value.opt
+
+local function path_of(state)
+  return state.info.file
+end
+
+--- Reads the file before any transaction is open: a bad row fails here. May wait.
+---@param state table
+function M.prepare(state)
+  local config = state.node.config
+  local delimiter = opt(config.delimiter) or ","
+  if type(delimiter) ~= "string" or #delimiter ~= 1 then
+    err.raise { code = 166, message = ("the delimiter must be one character, not '%s'"):format(tostring(delimiter)),
+      file = path_of(state) }
+  end
+  local text = {}
+  for name in pairs(opt(config.column_types) or {}) do text[name] = true end
+  state.csv = csv.scan(path_of(state), { delimiter = delimiter, text = text })
+end
+
+local function quoted_columns(state)
+  local adapter = state.context.adapter
+  local quote = value.or_none(state.node.config.quote_columns)
+  local names = {}
+  for i, name in ipairs(state.csv.columns) do names[i] = adapter:quote_seed_column(name, quote) end
+  return names
+end
+
+local function create_sql(state, names)
+  local given = opt(state.node.config.column_types) or {}
+  local columns = {}
+  for i, name in ipairs(names) do
+    columns[i] = ("    %s %s"):format(name, tostring(opt(given[state.csv.columns[i]]) or state.csv.types[i]))
+  end
+  return ("create table %s (\n%s\n)"):format(tostring(state.context.this), table.concat(columns, ",\n"))
+end
+
+-- The table that is there must have the file's columns.
+local function check_columns(state, existing)
+  local have, listed = {}, {}
+  local quote = opt(state.node.config.quote_columns)
+  for _, column in ipairs(state.context.adapter:get_columns_in_relation(existing)) do
+    have[column.name] = true
+    listed[#listed + 1] = column.name
+  end
+  for _, name in ipairs(state.csv.columns) do
+    if not have[quote == false and name:lower() or name] then
+      err.raise { code = 164, message = ("the file has a column '%s' and the table has not: its columns are %s"):format(
+        name, table.concat(listed, ", ")), file = path_of(state), line = 1,
+        hint = ("`dex-lua seed --full-refresh --select %s` makes the table anew"):format(state.node.name) }
+    end
+  end
+end
+
+-- "COPY airports, line 3, column id" counts from the first row.
+local function explain_copy(state, e)
+  if not err.is(e) or not e.context then return e end
+  local line = math.tointeger(tonumber(e.context:match("COPY [^\n]-, line (%d+)")))
+  if not line then return e end
+  local column = e.context:match("line %d+, column ([^\n]-):")
+  e.file, e.line = path_of(state), state.csv.line - 1 + line
+  e.code, e.column = 165, nil
+  if column then e.message = ("column %s: %s"):format(column, e.message) end
+  if not e.hint and state.reloaded then
+    e.hint = ("the table keeps its types until `dex-lua seed --full-refresh --select %s`"):format(state.node.name)
+  end
+  return e
+end
+
+local function copy(state, names)
+  local delimiter = opt(state.node.config.delimiter) or ","
+  local options = delimiter == "," and "" or (", delimiter '%s'"):format(delimiter == "'" and "''" or delimiter)
+  local sql = ("copy %s (%s) from stdin with (format csv, null ''%s)"):format(tostring(state.context.this),
+    table.concat(names, ", "), options)
+  state.run:log_sql(state, sql)
+  local ok, rows = pcall(state.conn.copy_in, state.conn, sql, csv.source(path_of(state), state.csv))
+  if not ok then error(explain_copy(state, rows), 0) end
+  return sql, rows
+end
+
+--- Makes or empties the table and fills it. Returns the relations. May wait.
+---@param state table
+---@return table[] relations
+function M.run(state)
+  local context = state.context
+  local this = context.this
+  local existing = opt(context.adapter:get_relation(this.database, this.schema, this.identifier))
+  local full_refresh = opt(context.should_full_refresh()) == true
+  local names = quoted_columns(state)
+  local before
+  if existing and existing.type == "view" then
+    err.raise { code = 163, message = ("cannot load the seed: %s is a view"):format(tostring(this)),
+      file = path_of(state) }
+  end
+  if existing and not full_refresh then
+    check_columns(state, existing)
+    context.adapter:truncate_relation(existing)
+    before, state.reloaded = "truncate table " .. tostring(existing), true
+  else
+    if existing then context.adapter:drop_relation(existing) end
+    before = create_sql(state, names)
+    state:execute(before)
+  end
+  state.replaced, state.rebuilt = existing, full_refresh or not existing
+  local sql, rows = copy(state, names)
+  state.csv.scan:close()
+  state:write_run(before .. ";\n" .. sql .. "\n")
+  local code = full_refresh and "CREATE" or "INSERT"
+  state:store_raw("main", { message = ("%s %d"):format(code, rows), code = code, rows_affected = rows })
+  if state.rebuilt then context.create_indexes(this) end
+  return { this }
+end
+
+return M
