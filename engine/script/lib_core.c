@@ -1,0 +1,126 @@
+/*
+ * dex.core: what the Lua side shares with C. The metatables are made empty in vm.c and filled in by
+ * lua/jinja/value.lua and lua/err.lua.
+ */
+#include <event2/event.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#include "base/number.h"
+#include "base/version.h"
+#include "script/libs.h"
+#include "script/signal_hook.h"
+#include "script/task.h"
+#include "script/task_vm.h"
+#include "script/value.h"
+#include "script/vm.h"
+
+/* pid() -> the process's number */
+static int core_pid(lua_State *L)
+{
+    lua_pushinteger(L, getpid());
+    return 1;
+}
+
+/* on_signal(fn or nil): calls fn("SIGINT" | "SIGTERM") in a task of its own when the first such signal comes. */
+static int core_on_signal(lua_State *L)
+{
+    if (!lua_isnoneornil(L, 1))
+        luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    signal_hook_set(L);
+    return 0;
+}
+
+/* float_repr(x) -> as Python's repr(float(x)) */
+static int core_float_repr(lua_State *L)
+{
+    char text[NUMBER_SIZE];
+    number_repr(luaL_checknumber(L, 1), text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+/* tasks() -> the names of all tasks that live, for tests that look for leaks */
+static int core_tasks(lua_State *L)
+{
+    lua_newtable(L);
+    lua_Integer n = 0;
+    list_each(it, &vm_from(L)->tasks) {
+        lua_pushstring(L, task_name(task_at(it)));
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* LPeg's version is a function in 1.0 and a string since 1.1. */
+static void push_lpeg_version(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lpeg");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "version");
+    lua_remove(L, -2);
+    if (lua_isfunction(L, -1))
+        lua_call(L, 0, 1);
+    const char *text = lua_tostring(L, -1);
+    if (text && strncmp(text, "LPeg ", 5) == 0) {
+        lua_pushstring(L, text + 5);
+        lua_remove(L, -2);
+    }
+}
+
+static void push_libpq_version(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dex.db");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "libpq_version");
+    lua_remove(L, -2);
+}
+
+/* versions() -> {name = version} of the libraries this program runs with */
+static int core_versions(lua_State *L)
+{
+    lua_createtable(L, 0, 5);
+    lua_pushfstring(L, "%s.%s", LUA_VERSION + 4, LUA_VERSION_RELEASE);
+    lua_setfield(L, -2, "Lua");
+    lua_pushstring(L, event_get_version());
+    lua_setfield(L, -2, "libevent");
+    lua_pushstring(L, yaml_get_version_string());
+    lua_setfield(L, -2, "libyaml");
+    push_lpeg_version(L);
+    lua_setfield(L, -2, "LPeg");
+    push_libpq_version(L);
+    lua_setfield(L, -2, "libpq");
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    { "pid", core_pid },
+    { "on_signal", core_on_signal },
+    { "float_repr", core_float_repr },
+    { "tasks", core_tasks },
+    { "versions", core_versions },
+    { NULL, NULL },
+};
+
+int luaopen_dex_core(lua_State *L)
+{
+    luaL_newlib(L, functions);
+    value_push_none(L);
+    lua_setfield(L, -2, "none");
+    lua_pushlightuserdata(L, (void *)&value_order);
+    lua_setfield(L, -2, "ORDER");
+    luaL_getmetatable(L, VALUE_DICT);
+    lua_setfield(L, -2, "dict");
+    luaL_getmetatable(L, VALUE_LIST);
+    lua_setfield(L, -2, "list");
+    luaL_getmetatable(L, VALUE_ERROR);
+    lua_setfield(L, -2, "error");
+    lua_pushliteral(L, DEX_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}

@@ -1,0 +1,24 @@
+/* The Lua modules written in C, as `require` opens them. */
+#ifndef DEX_SCRIPT_LIBS_H
+#define DEX_SCRIPT_LIBS_H
+
+#include <lua.h>
+
+int luaopen_dex_core(lua_State *L);
+int luaopen_dex_csv(lua_State *L);
+int luaopen_dex_db(lua_State *L) __attribute__((weak));
+int luaopen_dex_embed(lua_State *L);
+int luaopen_dex_env(lua_State *L);
+int luaopen_dex_fs(lua_State *L);
+int luaopen_dex_hash(lua_State *L);
+int luaopen_dex_json(lua_State *L);
+int luaopen_dex_loop(lua_State *L);
+int luaopen_dex_term(lua_State *L);
+int luaopen_dex_time(lua_State *L);
+int luaopen_dex_uuid(lua_State *L);
+int luaopen_dex_yaml(lua_State *L);
+
+/* Registers all of them, and lpeg, in package.preload. */
+void libs_preload(lua_State *L);
+
+#endif
