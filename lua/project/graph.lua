@@ -353,14 +353,4 @@ function M.resolve_one(project, id)
   end
 end
 
---- The same nodes with the edges among them: dependencies over nodes that are left out count as direct ones.
---- With `test_edges`, whatever is below all parents of a test waits for the test, as `build` does.
----@param project table
----@param selected string[] unique_ids
----@param opts? {test_edges?: boolean}
----@return {id: string, node: table, deps: integer[]}[] dependencies first; `deps` are positions in this list
-function M.plan(project, selected, opts)
-  return require("project.plan").make(project, selected, opts)
-end
-
 return M

@@ -1,4 +1,4 @@
---- lua/project/select.lua and plan.lua: what --select means, and what is run in which order.
+--- lua/project/select.lua: what --select means.
 
 local fixture = require "project_fixture"
 local tap = require "tap"
@@ -137,33 +137,6 @@ test("in graph order", function()
   equal(ids[1], "seed.shop.raw")
   equal(ids[2], "model.shop.a")
   equal(ids[#ids], "model.shop.d")
-end)
-
-local function plan_of(words, opts)
-  local ids = require("project.select").select(project, { select = { words }, types = { "model", "seed", "test" } })
-  local plan = require("project.graph").plan(project, ids, opts)
-  local lines = {}
-  for i, step in ipairs(plan) do
-    local deps = {}
-    for j, at in ipairs(step.deps) do
-      assert(at < i, "a dependency comes later")
-      deps[j] = short[plan[at].id]
-    end
-    table.sort(deps)
-    lines[i] = short[step.id] .. "<" .. table.concat(deps, ",")
-  end
-  table.sort(lines)
-  return table.concat(lines, " ")
-end
-
-test("a plan keeps the order over nodes that are left out", function()
-  equal(plan_of("raw d"), "d<raw raw< rel<raw")
-  equal(plan_of("+d,resource_type:model"), "a< b<a c<a check<b,c d<b,c rel<b unique<a")
-end)
-
-test("build: what is below a test's parents waits for the test", function()
-  equal(plan_of("+d", { test_edges = true }),
-    "a<raw b<a,unique c<a,unique check<b,c d<b,c,check,rel raw< rel<b,raw unique<a")
 end)
 
 fixture.clean()
