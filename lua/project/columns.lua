@@ -19,17 +19,12 @@ local own = { name = true, description = true, meta = true, data_type = true, co
 ---@param data table dict of the properties file
 ---@return table list
 function M.tags(data)
-  local config = opt(data.config)
   local tags = value.list()
-  local seen = {}
-  for _, from in ipairs { opt(data.tags) or false, config and opt(config.tags) or false } do
-    for _, tag in ipairs(from and merge.listify(from) or {}) do
-      if not seen[tag] then
-        seen[tag] = true
-        tags[#tags + 1] = tag
-      end
-    end
-  end
+  local own = opt(data.tags)
+  if own then merge.add_missing(tags, merge.listify(own)) end
+  local config = opt(data.config)
+  own = config and opt(config.tags)
+  if own then merge.add_missing(tags, merge.listify(own)) end
   return tags
 end
 

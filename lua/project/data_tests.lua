@@ -217,7 +217,9 @@ local function note_argument(capture, v)
 end
 
 local function note_target(capture, target)
-  for _, ref in ipairs(target.refs) do capture.refs[#capture.refs + 1] = value.copy(ref) end
+  for _, ref in ipairs(target.refs) do
+    capture.refs[#capture.refs + 1] = build.ref(ref.name, value.opt(ref.package), value.opt(ref.version))
+  end
   for _, source in ipairs(target.sources) do capture.sources[#capture.sources + 1] = value.copy(source) end
 end
 
@@ -270,17 +272,12 @@ local function from_render(project, node, macro)
   return capture
 end
 
-local function sorted_tags(...)
-  local seen, tags = {}, value.list()
-  for _, list in ipairs { ... } do
-    for _, tag in ipairs(list) do
-      if not seen[tag] then
-        seen[tag] = true
-        tags[#tags + 1] = tag
-      end
-    end
-  end
-  table.sort(tags)
+local function sorted_tags(of_column, of_target, of_config)
+  local tags = value.list()
+  if of_column then merge.add_missing(tags, of_column) end
+  if of_target then merge.add_missing(tags, of_target) end
+  if of_config then merge.add_missing(tags, of_config) end
+  if tags[2] then table.sort(tags) end
   return tags
 end
 
@@ -343,7 +340,6 @@ local function new_node(project, spec)
   local target = spec.target
   local entry = target.entry
   local short, full = name_of(spec)
-  local metadata = value.dict("name", spec.name, "kwargs", spec.args, "namespace", spec.namespace or none)
   local fqn = value.list { entry.package.name, table.unpack(folders(entry.file.original)) }
   fqn[#fqn + 1] = full
   local config_tags = opt(spec.settings.tags)
@@ -354,9 +350,9 @@ local function new_node(project, spec)
     fqn = fqn, checksum = build.checksum("none", ""), description = spec.description and tostring(spec.description),
     raw_code = ("{{ %stest_%s(**_dbt_generic_test_kwargs) }}%s"):format(spec.namespace and spec.namespace .. "." or "",
       spec.name, config_call(spec.settings)),
-    tags = sorted_tags(spec.column and columns.tags(spec.column) or {}, target.tags or {}, config_tags or {}),
+    tags = sorted_tags(spec.column and columns.tags(spec.column), target.tags, config_tags),
     column_name = spec.args.column_name, file_key_name = target.key, attached_node = target.attached,
-    test_metadata = metadata,
+    test_metadata = build.test_metadata(spec.name, spec.args, spec.namespace),
   })
 end
 

@@ -191,25 +191,27 @@ local function resolve(project, node, dropped)
   local list = node.depends_on.nodes
   if not list then return end
   local seen = {}
-  local function add(id)
+  local from = node.package_name
+  for _, pair in ipairs(node.sources) do
+    local target, disabled = M.find_source(project, from, pair[1], pair[2])
+    if not target then return report(project, node, unresolved_source(project, node, pair, disabled), dropped) end
+    local id = target.unique_id
     if not seen[id] then
       seen[id] = true
       list[#list + 1] = id
     end
-  end
-  local from = node.package_name
-  for _, pair in ipairs(node.sources) do
-    local target, disabled = M.find_source(project, from, pair[1], pair[2])
-    if target then add(target.unique_id) else return report(project, node, unresolved_source(project, node, pair, disabled),
-      dropped) end
   end
   for _, ref in ipairs(node.refs) do
     local target, disabled, packages = M.find_ref(project, from, ref.name, opt(ref.package), opt(ref.version))
     if not target then
       return report(project, node, unresolved_ref(project, node, ref, disabled, packages), dropped)
     end
-    check_access(project, node, target)
-    add(target.unique_id)
+    if target.access ~= "public" then check_access(project, node, target) end
+    local id = target.unique_id
+    if not seen[id] then
+      seen[id] = true
+      list[#list + 1] = id
+    end
   end
 end
 

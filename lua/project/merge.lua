@@ -22,6 +22,7 @@ local listify = M.listify
 ---@param list table
 ---@param more table
 function M.add_missing(list, more)
+  if more[1] == nil then return end
   local seen = {}
   for _, item in ipairs(list) do seen[item] = true end
   for _, item in ipairs(more) do

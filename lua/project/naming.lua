@@ -9,6 +9,8 @@ local M = {}
 
 local opt = value.opt
 
+local part_names = { "database", "schema", "identifier" }
+
 local function trim(text) return (text:match("^%s*(.-)%s*$")) end
 
 -- The built-in macros' work, without rendering them for every node.
@@ -76,7 +78,10 @@ local function call(project, macro, part, custom, node)
   return trim(tostring(result))
 end
 
-local function quote(text) return '"' .. text:gsub('"', '""') .. '"' end
+local function quote(text)
+  if text:find('"', 1, true) then text = text:gsub('"', '""') end
+  return '"' .. text .. '"'
+end
 
 --- The quoted name of a relation.
 ---@param parts {database: string|nil, schema: string|nil, identifier: string}
@@ -84,7 +89,7 @@ local function quote(text) return '"' .. text:gsub('"', '""') .. '"' end
 ---@return string
 function M.render(parts, policy)
   local out = {}
-  for _, part in ipairs { "database", "schema", "identifier" } do
+  for _, part in ipairs(part_names) do
     local text = opt(parts[part])
     if text and text ~= "" then
       text = tostring(text)
@@ -113,12 +118,14 @@ local function is_relational(project, node)
   return store == true
 end
 
+local generated = { "database", "schema", "alias" }
+
 --- Sets database, schema, alias and relation_name of a node whose config is final. May wait: macros run.
 ---@param project table
 ---@param node table
 function M.apply(project, node)
   local config = node.config
-  for _, part in ipairs { "database", "schema", "alias" } do
+  for _, part in ipairs(generated) do
     local custom = opt(config[part])
     local macro = generator(project, part, node.package_name)
     if macro then

@@ -18,7 +18,8 @@ end
 local function empty_dict() return setmetatable({ [ORDER] = {} }, Dict) end
 local function empty_list() return setmetatable({}, List) end
 
--- Turns a filled table into a dict whose keys have this order.
+-- Turns a filled table into a dict whose keys have this order. A constructor that names ORDER makes its table
+-- in the size that it needs.
 local function ordered(t, order)
   t[ORDER] = { unpack(order) } -- of exactly this size
   return setmetatable(t, Dict)
@@ -48,13 +49,13 @@ local snapshot_columns = words "dbt_valid_to dbt_valid_from dbt_scd_id dbt_updat
 
 local function node_config(materialized)
   return {
-    enabled = true, alias = none, schema = none, database = none, tags = empty_list(), meta = empty_dict(), group = none,
+    [ORDER] = false, enabled = true, alias = none, schema = none, database = none, tags = empty_list(), meta = empty_dict(), group = none,
     static_analysis = none, materialized = materialized, incremental_strategy = none, batch_size = none, lookback = 1,
     begin = none, persist_docs = empty_dict(), ["post-hook"] = empty_list(), ["pre-hook"] = empty_list(),
     quoting = empty_dict(), column_types = empty_dict(), full_refresh = none, unique_key = none,
     on_schema_change = "ignore", on_configuration_change = "apply", grants = empty_dict(), packages = empty_list(),
-    docs = ordered({ show = true, node_color = none }, show_order),
-    contract = ordered({ enforced = false, alias_types = true }, contract_order), event_time = none,
+    docs = ordered({ [ORDER] = false, show = true, node_color = none }, show_order),
+    contract = ordered({ [ORDER] = false, enforced = false, alias_types = true }, contract_order), event_time = none,
     concurrent_batches = none,
   }
 end
@@ -82,7 +83,7 @@ local config_makers = {
     return c
   end,
   test = function()
-    return { enabled = true, alias = none, schema = "dbt_test__audit", database = none, tags = empty_list(),
+    return { [ORDER] = false, enabled = true, alias = none, schema = "dbt_test__audit", database = none, tags = empty_list(),
       meta = empty_dict(), group = none, static_analysis = none, materialized = "test", severity = "ERROR",
       store_failures = none, store_failures_as = none, sql_header = none, where = none, limit = none,
       fail_calc = "count(*)", warn_if = "!= 0", error_if = "!= 0" }
@@ -122,43 +123,46 @@ local node_contract_order = { "enforced", "alias_types", "checksum" }
 
 --- A checksum as in the manifest.
 function M.checksum(name, sum)
-  return ordered({ name = name, checksum = sum }, checksum_order)
+  return ordered({ [ORDER] = false, name = name, checksum = sum }, checksum_order)
+end
+
+--- The metadata of a generic test.
+local metadata_order = { "name", "kwargs", "namespace" }
+function M.test_metadata(name, kwargs, namespace)
+  return ordered({ [ORDER] = false, name = name, kwargs = kwargs, namespace = namespace or none }, metadata_order)
 end
 
 --- A reference to a model, as in `refs`.
 local ref_order = { "name", "package", "version" }
 function M.ref(name, package, version)
-  return ordered({ name = name, package = package or none, version = version or none }, ref_order)
+  return ordered({ [ORDER] = false, name = name, package = package or none, version = version or none }, ref_order)
 end
 
--- The fields that every node has. `of` gives: resource_type, name, package (its name), path, original, fqn,
--- unique_id, checksum, raw_code.
-local function parsed_fields(project, of)
+local created_now = clock.now
+
+-- The fields of a node with SQL; one constructor, so that its table is made in its final size. `of` gives:
+-- resource_type, name, package (its name), path, original, fqn, unique_id, checksum, raw_code.
+local function compiled_fields(project, of)
   local target = project.profile.target
   return {
+    [ORDER] = false,
     database = target.database, schema = target.schema, name = of.name, resource_type = of.resource_type,
     package_name = of.package, path = of.path, original_file_path = of.original, unique_id = of.unique_id, fqn = of.fqn,
-    alias = of.name, checksum = of.checksum, config = of.config or none, tags = of.tags or empty_list(), description = "",
-    columns = empty_dict(), meta = empty_dict(), group = none,
-    docs = ordered({ show = true, node_color = none }, show_order), patch_path = none, build_path = none,
-    unrendered_config = of.unrendered or empty_dict(), created_at = of.created_at or clock.now(), relation_name = none,
-    raw_code = of.raw_code, doc_blocks = empty_list(),
+    alias = of.name, checksum = of.checksum, config = of.config or none, tags = of.tags or empty_list(),
+    description = of.description or "", columns = empty_dict(), meta = empty_dict(), group = none,
+    docs = ordered({ [ORDER] = false, show = true, node_color = none }, show_order), patch_path = none, build_path = none,
+    unrendered_config = of.unrendered or empty_dict(), created_at = created_now(), relation_name = none,
+    raw_code = of.raw_code, doc_blocks = empty_list(), language = of.language or "sql", refs = of.refs or empty_list(),
+    sources = of.sources or empty_list(), metrics = empty_list(), functions = empty_list(),
+    depends_on = ordered({ [ORDER] = false, macros = empty_list(), nodes = empty_list() }, depends_order),
+    compiled_path = none,
+    contract = ordered({ [ORDER] = false, enforced = false, alias_types = true, checksum = none }, node_contract_order),
   }
-end
-
-local function compiled_fields(project, of)
-  local n = parsed_fields(project, of)
-  n.language, n.refs, n.sources, n.metrics, n.functions = of.language or "sql", empty_list(), empty_list(), empty_list(),
-    empty_list()
-  n.depends_on = ordered({ macros = empty_list(), nodes = empty_list() }, depends_order)
-  n.compiled_path = none
-  n.contract = ordered({ enforced = false, alias_types = true, checksum = none }, node_contract_order)
-  return n
 end
 
 --- A model, snapshot, analysis or singular test.
 ---@param project table
----@param of table fields that differ: resource_type, name, package, path, original, fqn, unique_id, checksum, raw_code, created_at
+---@param of table fields that differ: resource_type, name, package, path, original, fqn, unique_id, checksum, raw_code
 ---@return table dict
 function M.sql(project, of)
   local n = compiled_fields(project, of)
@@ -169,9 +173,12 @@ function M.sql(project, of)
   return ordered(n, orders[of.resource_type])
 end
 
+local seedless = { "language", "refs", "sources", "metrics", "functions", "compiled_path", "contract" }
+
 --- A seed; `of` has `root_path` as well.
 function M.seed(project, of)
-  local n = parsed_fields(project, of)
+  local n = compiled_fields(project, of)
+  for _, key in ipairs(seedless) do n[key] = nil end
   n.root_path = of.root_path
   n.depends_on = ordered({ macros = empty_list() }, { "macros" })
   return ordered(n, orders.seed)
@@ -182,7 +189,6 @@ function M.generic_test(project, of)
   local n = compiled_fields(project, of)
   n.column_name, n.file_key_name = of.column_name or none, of.file_key_name
   n.attached_node, n.test_metadata = of.attached_node or none, of.test_metadata
-  n.description = of.description or ""
   return ordered(n, orders.generic_test)
 end
 
@@ -216,9 +222,9 @@ local column_config_order = { "meta", "tags" }
 ---@return table dict
 function M.column(of)
   return ordered({
-    name = of.name, description = of.description or "", meta = of.meta, data_type = of.data_type or none,
+    [ORDER] = false, name = of.name, description = of.description or "", meta = of.meta, data_type = of.data_type or none,
     constraints = of.constraints or empty_list(), quote = of.quote == nil and none or of.quote,
-    config = ordered({ meta = value.copy(of.meta), tags = value.copy(of.tags) }, column_config_order), tags = of.tags,
+    config = ordered({ [ORDER] = false, meta = value.copy(of.meta), tags = value.copy(of.tags) }, column_config_order), tags = of.tags,
     granularity = of.granularity or none, dimension = of.dimension or none, entity = of.entity or none,
     doc_blocks = empty_list(),
   }, column_order)

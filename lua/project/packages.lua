@@ -79,6 +79,7 @@ local function add_local(project, package, opts)
     local path = value.opt(want.entry["local"])
     if path then
       local dir = path:sub(1, 1) == "/" and path or package.dir .. "/" .. path
+      if not fs.isdir(dir) then dir = project.packages[1].dir .. "/" .. path end -- where dbt looks
       if not fs.isdir(dir) then
         err.raise { code = 119, message = ("the local package '%s' does not exist"):format(path), file = want.file,
           line = want.line }
