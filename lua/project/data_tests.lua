@@ -14,7 +14,7 @@ local macros = require "project.macros"
 local merge = require "project.merge"
 local models = require "project.models"
 local naming = require "project.naming"
-local python = require "project.python"
+local printing = require "jinja.printing"
 local scan = require "project.scan"
 local tree = require "project.tree"
 local value = require "jinja.value"
@@ -130,7 +130,7 @@ local function flat_values(args)
       items = v
     end
     if name ~= "model" then
-      for _, item in ipairs(items) do parts[#parts + 1] = python.str(item) end
+      for _, item in ipairs(items) do parts[#parts + 1] = printing.str(item) end
     end
   end
   return parts
@@ -153,24 +153,32 @@ function M.synthesize_name(test_type, target, args)
   return identifier:sub(1, (cut or #identifier + 1) - 1) .. "_" .. hash.md5(full), full
 end
 
+-- repr() of a text; the shortcut is for what nearly every argument is.
+local function quoted(s)
+  if type(s) ~= "string" then return printing.repr(s) end
+  if not s:find("[%c\\'\127-\255]") then return "'" .. s .. "'" end
+  if not s:find('[%c\\"\127-\255]') then return '"' .. s .. '"' end
+  return printing.quote(s)
+end
+
 -- The text whose hash ends a test's id: every leaf as text, keys sorted.
 local function hashable(v)
   if value.is_dict(v) then
     local names, out = value.keys(v), {}
     table.sort(names)
-    for i, name in ipairs(names) do out[i] = python.repr(name) .. ": " .. hashable(v[name]) end
+    for i, name in ipairs(names) do out[i] = quoted(name) .. ": " .. hashable(v[name]) end
     return "{" .. table.concat(out, ", ") .. "}"
   elseif value.is_list(v) then
     local out = {}
     for i, item in ipairs(v) do out[i] = hashable(item) end
     return "[" .. table.concat(out, ", ") .. "]"
   end
-  return python.repr(python.str(v))
+  return quoted(printing.str(v))
 end
 
 local function test_hash(name, spec)
-  local text = ("{'kwargs': %s, 'name': %s, 'namespace': %s}"):format(hashable(spec.args), python.repr(spec.name),
-    python.repr(spec.namespace or "None"))
+  local text = ("{'kwargs': %s, 'name': %s, 'namespace': %s}"):format(hashable(spec.args), quoted(spec.name),
+    quoted(spec.namespace or "None"))
   return hash.md5(name .. text):sub(-10)
 end
 
@@ -178,7 +186,7 @@ end
 local function config_call(settings)
   local parts = {}
   for key, v in pairs(settings) do
-    local shown = type(v) == "string" and '"' .. v:gsub('"', '\\"') .. '"' or python.str(v)
+    local shown = type(v) == "string" and '"' .. v:gsub('"', '\\"') .. '"' or printing.str(v)
     parts[#parts + 1] = key .. "=" .. shown
   end
   return #parts > 0 and "{{ config(" .. table.concat(parts, ",") .. ") }}" or ""
@@ -268,7 +276,7 @@ local function from_render(project, node, macro)
     kwargs[key] = v
     order[#order + 1] = key
   end
-  macro.fn:bind(ctx)(value.kwargs(kwargs, order))
+  jinja.call(macro.fn:bind(ctx), value.kwargs(kwargs, order))
   return capture
 end
 

@@ -25,7 +25,8 @@ M.project = words [[name version config-version profile model-paths seed-paths t
   saved-queries exposures analyses functions restrict-access dbt-cloud packages project-root hook-paths
   operation-paths flow-paths dex anonymous_usage_stats]]
 
---- Config keys of models, seeds, snapshots and tests that dbt, its PostgreSQL adapter or dex-lua read.
+--- Config keys of models, seeds, snapshots and tests that dbt, its PostgreSQL adapter or dex-lua read; the last
+--- ones are of other adapters, which projects set as well.
 M.config = words [[enabled alias schema database tags meta group static_analysis materialized incremental_strategy
   batch_size lookback begin persist_docs post_hook pre_hook post-hook pre-hook on_failure always quoting column_types
   full_refresh unique_key on_schema_change on_configuration_change grants packages docs contract event_time
@@ -34,7 +35,12 @@ M.config = words [[enabled alias schema database tags meta group static_analysis
   invalidate_hard_deletes severity store_failures store_failures_as sql_header where limit fail_calc warn_if error_if
   indexes unlogged merge_update_columns merge_exclude_columns incremental_predicates predicates loaded_at_field
   loaded_at_query vars description transaction commands lock timeout retries name
-  partition_by cluster_by file_format table_type transient bind dist sort labels copy_grants tmp_relation_type]]
+  partition_by partitions partition_expiration_days require_partition_filter copy_partitions cluster_by file_format
+  table_type transient bind dist sort sort_type backup labels copy_grants tmp_relation_type snowflake_warehouse warehouse
+  query_tag automatic_clustering secure target_lag refresh_mode initialize location_root location options tblproperties
+  format properties distributed_by duplicate_key buckets refresh_method auto_refresh view_security grant_access_to
+  hours_to_expiration kms_key_name merge_skip_unchanged filtering_columns required_tests required_docs submission_method
+  views_enabled snowplow_optimize upsert_date_key iceberg_version on_table_exists s3_data_dir engine order_by settings]]
 
 --- Keys of an entry below models:, seeds: or snapshots: in a properties file.
 M.model = words [[name description docs meta config columns tests data_tests constraints versions latest_version

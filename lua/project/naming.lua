@@ -2,6 +2,7 @@
 -- generate_schema_name and generate_alias_name, which a project may override; and the quoted name.
 
 local err = require "err"
+local jinja = require "jinja"
 local macros = require "project.macros"
 local value = require "jinja.value"
 
@@ -64,7 +65,7 @@ end
 local function call(project, macro, part, custom, node)
   project.name_context = project.name_context or require("run.context").parse_context(project, node,
     require("project.scan").new_capture())
-  local ok, result = pcall(macro.fn:bind(project.name_context), value.or_none(custom), node)
+  local ok, result = pcall(jinja.call, macro.fn:bind(project.name_context), value.or_none(custom), node)
   if not ok then
     if not err.is(result) then error(result, 0) end
     error(err.wrap(result, { file = macro.file, line = macro.line, node = node.unique_id }), 0)
