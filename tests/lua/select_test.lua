@@ -3,7 +3,7 @@
 local fixture = require "project_fixture"
 local tap = require "tap"
 
-local test, equal = tap.test, tap.equal
+local test, equal = tap.test, tap.eq
 
 -- raw -> a -> b -> d, a -> c -> d, e alone; tests on a and b; a source below c.
 local project = fixture.load {
@@ -140,4 +140,3 @@ test("in graph order", function()
 end)
 
 fixture.clean()
-tap.done()
