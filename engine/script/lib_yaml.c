@@ -136,6 +136,12 @@ static void new_lines(struct parser *p)
 
 static void compose(struct parser *p);
 
+/* The tag "!" says nothing to PyYAML. */
+static const yaml_char_t *own_tag(const yaml_char_t *tag)
+{
+    return tag && strcmp((const char *)tag, "!") == 0 ? NULL : tag;
+}
+
 /* Whether the current event has this tag of YAML's own, as in !!int. */
 static int has_tag(const yaml_char_t *tag, const char *name)
 {
@@ -189,7 +195,7 @@ static void compose_scalar(struct parser *p)
 {
     const char *text = (const char *)p->event.data.scalar.value;
     size_t len = p->event.data.scalar.length;
-    const yaml_char_t *tag = p->event.data.scalar.tag;
+    const yaml_char_t *tag = own_tag(p->event.data.scalar.tag);
     struct scalar s = { .kind = SCALAR_TEXT };
     int bad = 0;
     if (!tag && p->event.data.scalar.plain_implicit)
@@ -204,7 +210,7 @@ static void compose_scalar(struct parser *p)
         bad = scalar_bool(text, len, &s);
     else if (has_tag(tag, TAG "timestamp"))
         s.kind = SCALAR_TIME;
-    else if (tag && strcmp((const char *)tag, "!") != 0 && !has_tag(tag, TAG "str"))
+    else if (tag && !has_tag(tag, TAG "str"))
         unknown_tag(p, tag);
     if (bad)
         fail(p, "the value does not fit its tag");
@@ -226,8 +232,8 @@ static void enter(struct parser *p, int meta)
 static void compose_list(struct parser *p)
 {
     lua_State *L = p->L;
-    const yaml_char_t *tag = p->event.data.sequence_start.tag;
-    if (tag && strcmp((const char *)tag, "!") != 0 && !has_tag(tag, TAG "seq"))
+    const yaml_char_t *tag = own_tag(p->event.data.sequence_start.tag);
+    if (tag && !has_tag(tag, TAG "seq"))
         unknown_tag(p, tag);
     enter(p, LIST_META);
     new_lines(p);
@@ -386,8 +392,8 @@ static void compose_key(struct parser *p)
 static void compose_dict(struct parser *p)
 {
     lua_State *L = p->L;
-    const yaml_char_t *tag = p->event.data.mapping_start.tag;
-    if (tag && strcmp((const char *)tag, "!") != 0 && !has_tag(tag, TAG "map"))
+    const yaml_char_t *tag = own_tag(p->event.data.mapping_start.tag);
+    if (tag && !has_tag(tag, TAG "map"))
         unknown_tag(p, tag);
     int dict = lua_gettop(L) + 1;
     luaL_checkstack(L, 20, "nested too deeply");

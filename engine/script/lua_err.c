@@ -76,6 +76,45 @@ int lua_err_misuse(lua_State *L, int code, const char *fmt, ...)
     return lua_error(L);
 }
 
+/* A raw field of the table at `index`, left on the stack. */
+static const char *text_field(lua_State *L, int index, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
+    return lua_isstring(L, -1) ? lua_tostring(L, -1) : NULL;
+}
+
+/* A raw field as an integer, or 0. */
+static int integer_field(lua_State *L, int index, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
+    int n = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+int lua_err_take(lua_State *L, int index, struct err *e)
+{
+    index = lua_absindex(L, index);
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 6, "too many errors");
+    if (!lua_istable(L, index)) {
+        const char *text = lua_isstring(L, index) ? lua_tostring(L, index) : luaL_typename(L, index);
+        return err_set(e, 901, "%s", text);
+    }
+    const char *message = text_field(L, index, "message");
+    const char *file = text_field(L, index, "file");
+    const char *hint = text_field(L, index, "hint");
+    int code = integer_field(L, index, "code");
+    err_set(e, code ? code : 901, "%s", message ? message : "an error without words");
+    err_at(e, file, integer_field(L, index, "line"));
+    if (hint)
+        err_hint(e, "%s", hint);
+    lua_settop(L, top);
+    return -1;
+}
+
 static int is_error(lua_State *L, int index)
 {
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))

@@ -21,6 +21,9 @@ void lua_err_pushf(lua_State *L, int code, const char *fmt, ...);
 /* Raises an error that is the caller's mistake: it carries the file and line of the calling Lua code. */
 int lua_err_misuse(lua_State *L, int code, const char *fmt, ...);
 
+/* Fills `e` from the error value at `index`, whatever it is: the way back into C. Gives -1. */
+int lua_err_take(lua_State *L, int index, struct err *e);
+
 /*
  * Replaces the error value on top of `L`, unless it is an error object already, by one with code 901 (what
  * lua/err.lua gives a plain error too), its position split off, and the field `traceback` with the stack of

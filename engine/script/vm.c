@@ -22,13 +22,20 @@ enum { CODE_VM = 903 };
 /* The `ud` is the VM: vm_from relies on it. NULL makes Lua raise. */
 static void *allocate(void *ud, void *p, size_t old, size_t wanted)
 {
-    (void)ud;
-    (void)old;
+    struct vm *vm = ud;
+    if (!p)
+        old = 0; /* it is the kind of the new object */
     if (wanted == 0) {
         free(p);
+        vm->memory -= old;
         return NULL;
     }
-    return realloc(p, wanted);
+    if (wanted > old && vm->memory_limit && vm->memory + (wanted - old) > vm->memory_limit)
+        return NULL;
+    void *q = realloc(p, wanted);
+    if (q)
+        vm->memory += wanted - old;
+    return q;
 }
 
 static int panic(lua_State *L)
@@ -224,22 +231,6 @@ static int explain(lua_State *L)
     return 1;
 }
 
-/* Moves the error value on top of the stack, whatever it is, into `e`. */
-static void take_error(lua_State *L, struct err *e)
-{
-    if (!lua_istable(L, -1)) {
-        err_set(e, CODE_VM, "%s", lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without words");
-        return;
-    }
-    lua_getfield(L, -1, "message");
-    lua_getfield(L, -2, "file");
-    lua_getfield(L, -3, "line");
-    lua_getfield(L, -4, "code");
-    err_set(e, (int)lua_tointeger(L, -1), "%s", lua_isstring(L, -4) ? lua_tostring(L, -4) : "?");
-    err_at(e, lua_tostring(L, -3), (int)lua_tointeger(L, -2));
-    lua_pop(L, 4);
-}
-
 int vm_protect(struct vm *vm, void (*fn)(struct vm *vm, void *arg), void *arg, struct err *e)
 {
     struct protect protect = { fn, arg };
@@ -251,7 +242,7 @@ int vm_protect(struct vm *vm, void (*fn)(struct vm *vm, void *arg), void *arg, s
     int status = lua_pcall(L, 1, 0, top + 1);
     vm->running = NULL;
     if (status != LUA_OK)
-        take_error(L, e);
+        lua_err_take(L, -1, e);
     lua_settop(L, top);
     return status == LUA_OK ? 0 : -1;
 }

@@ -19,6 +19,8 @@ struct vm {
     lua_State *L;         /* the main thread: runs no Lua code of its own after the start */
     struct loop *loop;
     char *override;       /* DEX_LUA or NULL */
+    size_t memory;        /* bytes that Lua holds */
+    size_t memory_limit;  /* it gets no more; 0 for no limit. For tests that let allocations fail. */
     struct list tasks;    /* every struct task */
     struct task *running; /* the one whose code runs or whose end is being told, or NULL */
 };

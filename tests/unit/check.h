@@ -3,6 +3,7 @@
 #define DEX_TESTS_CHECK_H
 
 #include <stdio.h>
+#include <string.h>
 
 static int check_passed, check_failed, check_bad;
 static const char *check_name;
@@ -12,6 +13,16 @@ static const char *check_name;
     do {                                                                                           \
         if (!(what) && !check_bad++)                                                               \
             printf("FAILED %s: %s:%d: %s\n", check_name, __FILE__, __LINE__, #what);               \
+    } while (0)
+
+/* The same for two strings, either of which may be NULL; the failure shows both. */
+#define CHECK_TEXT(got, expected)                                                                  \
+    do {                                                                                           \
+        const char *check_a = (got), *check_b = (expected);                                        \
+        int check_same = check_a && check_b ? strcmp(check_a, check_b) == 0 : check_a == check_b;  \
+        if (!check_same && !check_bad++)                                                           \
+            printf("FAILED %s: %s:%d: got \"%s\", expected \"%s\"\n", check_name, __FILE__,       \
+                   __LINE__, check_a ? check_a : "(NULL)", check_b ? check_b : "(NULL)");          \
     } while (0)
 
 #define RUN(test)                                                                                  \
