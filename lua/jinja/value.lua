@@ -179,7 +179,7 @@ local literals = { none = none, None = none, ["true"] = true, True = true, ["fal
 local function literal(text)
   if literals[text] ~= nil then return literals[text] end
   local quoted = text:match("^'(.*)'$") or text:match('^"(.*)"$')
-  if quoted then return quoted end
+  if quoted then return (quoted:gsub("\1", ",")) end
   local number = math.tointeger(text) or tonumber(text)
   assert(number, "bad default in a signature: " .. text)
   return number
@@ -189,6 +189,8 @@ local function parse_signature(spec)
   local name, inside = spec:match("^([%w_%.]+)%s*%((.*)%)$")
   assert(name, "bad signature: " .. spec)
   local sig = { name = name, params = {}, index = {} }
+  -- a comma inside of quotes separates nothing
+  inside = inside:gsub("%b''", function(quoted) return (quoted:gsub(",", "\1")) end)
   for part in (inside .. ","):gmatch("%s*(.-)%s*,") do
     if part:sub(1, 2) == "**" then
       sig.kwargs = true

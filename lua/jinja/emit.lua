@@ -1,0 +1,492 @@
+--- Expressions as Lua source. Everything is an expression in Lua too, so that code keeps the template's order:
+-- `a or b` is `(T1(a) or b)` where FL/WF/UF carry false values past Lua's own `and` and `or`.
+
+local value = require "jinja.value"
+local registry = require "jinja.registry"
+local err = require "err"
+local fault = require "jinja.fault"
+
+local M = {}
+
+local none = value.none
+
+-- filters that always give a string
+local gives_string = { upper = true, lower = true, string = true, join = false, trim = false, title = true,
+  capitalize = false }
+
+local binary = { ["*"] = "mul", ["/"] = "div", ["//"] = "idiv", ["%"] = "mod", ["**"] = "pow" }
+local compare = { eq = "eq(", ne = "ne(", lt = "lt(", le = "le(", ["in"] = "has(", notin = "not has(" }
+local boolean_tags = { compare = true, ["not"] = true }
+
+local function quote(s) return require("jinja.compiler").quote(s) end
+
+local function is_string(node)
+  return node.tag == "const" and type(node.value) == "string" or node.tag == "concat"
+    or node.tag == "filter" and gives_string[node.name]
+end
+
+-- whether a value can never be Lua's false
+local function never_false(node)
+  local tag = node.tag
+  return tag == "const" and node.value ~= false or tag == "list" or tag == "dict" or tag == "tuple" or tag == "concat"
+    or tag == "sum" or tag == "binary" or tag == "filter" and gives_string[node.name]
+end
+
+local function number_literal(n)
+  if math.type(n) == "integer" then
+    if n == math.mininteger then return "math.mininteger" end
+    return tostring(n)
+  end
+  if n == math.huge then return "(1/0)" end
+  local text = ("%.17g"):format(n)
+  if not text:find("[%.eEn]") then text = text .. ".0" end
+  return text
+end
+
+--- Adds the expression methods to the compiler class.
+---@param Compiler table
+function M.install(Compiler)
+  local visit = {}
+
+  --- Puts an expression that gives exactly one value, never nil.
+  function Compiler:expr(node)
+    self:at(node.pos)
+    visit[node.tag](self, node)
+  end
+
+  --- Puts an expression that gives the printed text of a node.
+  function Compiler:string(node)
+    if is_string(node) and not self.auto then return self:expr(node) end
+    self:put("S(")
+    self:expr(node)
+    self:put(")")
+  end
+
+  --- Puts an expression that is true or false in Lua as the node is in Python.
+  function Compiler:condition_expr(node)
+    local tag = node.tag
+    if tag == "compare" or tag == "test" then
+      return self:expr(node)
+    elseif tag == "not" then
+      self:at(node.pos)
+      self:put("not (")
+      self:condition_expr(node.operand)
+      self:put(")")
+    elseif tag == "and" or tag == "or" then
+      self:at(node.pos)
+      self:put("(")
+      for i, item in ipairs(node.items) do
+        if i > 1 then self:put(" " .. tag .. " ") end
+        self:condition_expr(item)
+      end
+      self:put(")")
+    elseif tag == "const" and type(node.value) == "boolean" then
+      self:put(tostring(node.value))
+    else
+      self:put("T(")
+      self:expr(node)
+      self:put(")")
+    end
+  end
+
+  local function list(self, items)
+    for i, item in ipairs(items) do
+      if i > 1 then self:put(",") end
+      self:expr(item)
+    end
+  end
+
+  --- The Lua expression of a template name.
+  function Compiler:name_expr(name)
+    local var = self:lookup(name)
+    if var then return var end
+    if name == "return" then
+      local macro = self:enclosing_macro()
+      if macro then macro.def.catch = true end
+      return "RET"
+    end
+    if self.library then return ("CM(ctx,%s,MAC)"):format(quote(name)) end
+    return ("C(ctx,%s)"):format(quote(name))
+  end
+
+  visit["name"] = function(self, node) self:put(self:name_expr(node.name)) end
+
+  visit["const"] = function(self, node)
+    local v = node.value
+    if type(v) == "string" then
+      self:put(quote(v))
+    elseif type(v) == "number" then
+      if v == math.mininteger then self:put(self:const(v)) else self:put(number_literal(v)) end
+    elseif type(v) == "boolean" then
+      self:put(tostring(v))
+    elseif v == none then
+      self:put("none")
+    else
+      self:put(self:const(v))
+    end
+  end
+
+  visit["list"] = function(self, node)
+    self:put("L({")
+    list(self, node.items)
+    self:put("})")
+  end
+
+  visit["tuple"] = function(self, node)
+    self:put("TU({")
+    list(self, node.items)
+    self:put("})")
+  end
+
+  visit["dict"] = function(self, node)
+    local plain, seen = true, {}
+    for _, key in ipairs(node.keys) do
+      if key.tag ~= "const" or type(key.value) ~= "string" or seen[key.value] then
+        plain = false
+        break
+      end
+      seen[key.value] = true
+    end
+    if plain then
+      self:put("DS({[ORD]={")
+      for i, key in ipairs(node.keys) do self:put((i > 1 and "," or "") .. quote(key.value)) end
+      self:put("}")
+      for i, key in ipairs(node.keys) do
+        self:put(",[" .. quote(key.value) .. "]=")
+        self:expr(node.values[i])
+      end
+      self:put("})")
+      return
+    end
+    self:put("D({")
+    for i, key in ipairs(node.keys) do
+      if i > 1 then self:put(",") end
+      self:expr(key)
+      self:put(",")
+      self:expr(node.values[i])
+    end
+    self:put("})")
+  end
+
+  visit["attr"] = function(self, node)
+    if node.target.tag == "name" and node.target.name == "loop" then
+      local fast = self:loop_attribute(node.name)
+      if fast then return self:put(fast) end
+    end
+    self:put("attr(")
+    self:expr(node.target)
+    self:put("," .. quote(node.name) .. ")")
+  end
+
+  visit["item"] = function(self, node)
+    self:put("item(")
+    self:expr(node.target)
+    self:put(",")
+    self:expr(node.key)
+    self:put(")")
+  end
+
+  visit["slice"] = function(self, node)
+    if not node.target then fault.syntax(self.file, self.positions:line(node.pos), 1, "a slice stands only in '[...]'") end
+    self:put("slice(")
+    self:expr(node.target)
+    for _, part in ipairs { node.start or false, node.stop or false, node.step or false } do
+      self:put(",")
+      if part then self:expr(part) else self:put("none") end
+    end
+    self:put(")")
+  end
+
+  visit["callbody"] = function(self, node)
+    self:macro_function(node.node, nil, "caller")
+  end
+
+  -- "{args..., values...}" with the shape of the call as a constant, or for spreads as tables
+  local function arguments(self, node, first)
+    if node.spread or node.kwspread then
+      self:put("," .. self:const(node.names or {}) .. ",{")
+      list(self, node.args)
+      self:put("},")
+      if node.spread then self:expr(node.spread) else self:put("nil") end
+      self:put(",{")
+      list(self, node.values or {})
+      self:put("},")
+      if node.kwspread then self:expr(node.kwspread) else self:put("nil") end
+      self:put(")")
+      return
+    end
+    if node.names then self:put("," .. self:const { n = #node.args, names = node.names }) end
+    for _, group in ipairs { node.args, node.values or {} } do
+      for _, arg in ipairs(group) do
+        self:put(",")
+        self:expr(arg)
+      end
+    end
+    self:put(")")
+    return first
+  end
+
+  local function many(node) return #node.args + #(node.values or {}) > 100 end
+
+  visit["call"] = function(self, node)
+    local target = node.target
+    local suffix = (node.spread or node.kwspread) and "x" or node.names and "k" or ""
+    if many(node) and suffix ~= "x" then
+      node = { tag = "call", pos = node.pos, target = target, args = {}, names = node.names, values = node.values,
+        spread = { tag = "list", pos = node.pos, items = node.args } }
+      suffix = "x"
+    end
+    if target.tag == "attr" and not (target.target.tag == "name" and target.target.name == "loop"
+      and self:loop_attribute(target.name)) then
+      self:put("callm" .. suffix .. "(")
+      self:expr(target.target)
+      self:put("," .. quote(target.name))
+    else
+      self:put("call" .. suffix .. "(")
+      self:expr(target)
+    end
+    arguments(self, node)
+  end
+
+  -- Filters and tests share this: the function is known now, so keywords become positions now.
+  local function operation(self, node, kind, custom, subject)
+    local fn, signature = custom and custom[node.name], nil
+    if fn == nil then
+      signature = registry.signature(kind, node.name)
+    end
+    local box = fn ~= nil and (kind == "filter" and "FX" or "XX") or (kind == "filter" and "F" or "X")
+    if fn == nil and not signature then
+      local message = ("there is no %s named '%s'"):format(kind, node.name)
+      local hint = err.did_you_mean(node.name, registry.names(kind))
+      if self.soft == 0 then
+        local line, column = self.positions:at(node.pos)
+        fault.syntax(self.file, line, column, message, hint, "TemplateAssertionError")
+      end
+      self:put((kind == "filter" and "NOFILTER(" or "NOTEST(") .. quote(message) .. "," .. (hint and quote(hint) or "nil"))
+      self:put(")")
+      return
+    end
+    local place = ("%s[%s]"):format(box, quote(node.name))
+    if signature and not node.spread and not node.kwspread then
+      local positions, why = registry.place(signature, #node.args, node.names)
+      if positions then
+        self:put("(" .. place .. "(")
+        subject()
+        local last = 0
+        for i in pairs(positions) do if i > last then last = i end end
+        for i = 1, last do
+          self:put(",")
+          local p = positions[i]
+          if not p then
+            self:put("nil")
+          elseif p > 0 then
+            self:expr(node.args[p])
+          else
+            self:expr(node.values[-p])
+          end
+        end
+        self:put("))")
+        return
+      end
+      self:put(("rt.argument_error(%s)"):format(quote(why)))
+      return
+    end
+    -- spreads, and filters of a project
+    self:put(("rt.call_operation(%s,%s,"):format(quote(kind), fn ~= nil and place or quote(node.name)))
+    subject()
+    self:put("," .. self:const(node.names or {}) .. ",{")
+    list(self, node.args)
+    self:put("},")
+    if node.spread then self:expr(node.spread) else self:put("nil") end
+    self:put(",{")
+    list(self, node.values or {})
+    self:put("},")
+    if node.kwspread then self:expr(node.kwspread) else self:put("nil") end
+    self:put(")")
+  end
+
+  visit["filter"] = function(self, node)
+    operation(self, node, "filter", self.filters, function() self:expr(node.target) end)
+  end
+
+  --- Puts a chain of filters around the Lua expression `source` (set blocks and filter blocks).
+  function Compiler:filtered(node, source)
+    self:at(node.pos)
+    operation(self, node, "filter", self.filters, function()
+      if node.target then self:filtered(node.target, source) else self:put(source) end
+    end)
+  end
+
+  visit["test"] = function(self, node)
+    local name = node.name
+    if name == "defined" or name == "undefined" then
+      if #node.args == 0 and not node.names then
+        self:put(name == "defined" and "(X.defined(" or "(X.undefined(")
+        self:expr(node.target)
+        self:put("))")
+        return
+      end
+    end
+    operation(self, node, "test", self.tests, function() self:expr(node.target) end)
+  end
+
+  -- a value that is wrapped when it may be false
+  local function wrapped(self, node)
+    if never_false(node) then return self:expr(node) end
+    self:put("WF(")
+    self:expr(node)
+    self:put(")")
+  end
+
+  visit["cond"] = function(self, node)
+    local plain = never_false(node.yes)
+    self:put(plain and "(" or "UF(")
+    self:condition_expr(node.test)
+    self:put(" and ")
+    self.soft = self.soft + 1
+    wrapped(self, node.yes)
+    self:put(" or ")
+    if node.no then
+      self:expr(node.no)
+    else
+      self:put(self:undefined("(the inline if without else)"))
+    end
+    self.soft = self.soft - 1
+    self:put(")")
+  end
+
+  visit["or"] = function(self, node)
+    self:put("(")
+    for i, item in ipairs(node.items) do
+      if i < #node.items then
+        if boolean_tags[item.tag] then
+          self:expr(item)
+        else
+          self:put("FL(")
+          self:expr(item)
+          self:put(")")
+        end
+        self:put(" or ")
+      else
+        self:expr(item)
+      end
+    end
+    self:put(")")
+  end
+
+  visit["and"] = function(self, node)
+    self:put("UF(")
+    for i, item in ipairs(node.items) do
+      if i < #node.items then
+        self:put("rt.TF(")
+        self:expr(item)
+        self:put(") or ")
+      else
+        self:expr(item)
+      end
+    end
+    self:put(")")
+  end
+
+  visit["not"] = function(self, node)
+    self:put("(not ")
+    self:condition_expr(node.operand)
+    self:put(")")
+  end
+
+  visit["compare"] = function(self, node)
+    if #node.ops == 1 then
+      local op = node.ops[1]
+      local name = op.op
+      local left, right = node.first, op.right
+      self:put("(")
+      if name == "gt" or name == "ge" then
+        -- a > b is "greater" with the operands in their own order of evaluation
+        self:put(name == "gt" and "rt.gt(" or "rt.ge(")
+      elseif name == "ne" then
+        self:put("ne(")
+      else
+        self:put(compare[name])
+      end
+      self:expr(left)
+      self:put(",")
+      self:expr(right)
+      self:put("))")
+      return
+    end
+    self:put("chain(")
+    self:expr(node.first)
+    for i, op in ipairs(node.ops) do
+      self:put("," .. quote(op.op) .. ",")
+      if i == 1 then
+        self:expr(op.right)
+      else
+        self:put("function() return ")
+        self:expr(op.right)
+        self:put(" end")
+      end
+    end
+    self:put(")")
+  end
+
+  visit["sum"] = function(self, node)
+    local count = #node.items
+    if count <= 8 then
+      for i = count, 2, -1 do self:put(node.ops[i - 1] == "+" and "add(" or "sub(") end
+      self:expr(node.items[1])
+      for i = 2, count do
+        self:put(",")
+        self:expr(node.items[i])
+        self:put(")")
+      end
+      return
+    end
+    self:put("sumn(" .. quote(table.concat(node.ops)) .. ",{")
+    list(self, node.items)
+    self:put("})")
+  end
+
+  visit["concat"] = function(self, node)
+    local count = #node.items
+    if self.auto or count > 60 then
+      self:put(self.auto and "catm({" or "cat({")
+      list(self, node.items)
+      self:put("})")
+      return
+    end
+    self:put("(")
+    for i, item in ipairs(node.items) do
+      if i > 1 then self:put("..") end
+      self:string(item)
+    end
+    self:put(")")
+  end
+
+  visit["binary"] = function(self, node)
+    self:put(binary[node.op] .. "(")
+    self:expr(node.left)
+    self:put(",")
+    self:expr(node.right)
+    self:put(")")
+  end
+
+  visit["neg"] = function(self, node)
+    local operand = node.operand
+    if operand.tag == "const" and type(operand.value) == "number" and operand.value ~= 0 then
+      self:put("(-" .. number_literal(operand.value) .. ")")
+      return
+    end
+    self:put("neg(")
+    self:expr(operand)
+    self:put(")")
+  end
+
+  visit["plus"] = function(self, node)
+    self:put("plus(")
+    self:expr(node.operand)
+    self:put(")")
+  end
+
+end
+
+return M

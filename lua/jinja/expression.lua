@@ -1,0 +1,421 @@
+--- Expressions: tokens to syntax tree, with Jinja2's own order of precedence.
+-- A node is a table `{ tag, ..., pos = byte position }`; the tags and their fields are listed in parser.lua.
+
+local value = require "jinja.value"
+
+local none = value.none
+
+local M = {}
+
+-- Deeper nesting than this cannot be compiled by Lua (200 levels of C calls).
+local DEEPEST = 90
+
+local compare_ops = { ["=="] = "eq", ["!="] = "ne", ["<"] = "lt", ["<="] = "le", [">"] = "gt", [">="] = "ge" }
+local constants = { ["true"] = true, True = true, ["false"] = false, False = false, none = none, None = none }
+local reserved = { ["true"] = true, True = true, ["false"] = true, False = true, none = true, None = true }
+
+M.reserved = reserved
+
+--- Adds the expression methods to the parser class.
+---@param Parser table
+function M.install(Parser)
+  local function node(tag, pos, fields)
+    fields.tag, fields.pos = tag, pos
+    return fields
+  end
+
+  function Parser:expression(no_condition)
+    local depth = self.depth + 1
+    self.depth = depth
+    if depth > DEEPEST then self:fail("this expression is nested too deeply (more than " .. DEEPEST .. " levels)") end
+    local result = no_condition and self:parse_or() or nil
+    if not result then result = self:condition() end
+    self.depth = depth - 1
+    return result
+  end
+
+  function Parser:condition()
+    local pos = self:pos()
+    local first = self:parse_or()
+    while self:skip_name("if") do
+      local test = self:parse_or()
+      local other
+      if self:skip_name("else") then other = self:expression() end
+      first = node("cond", pos, { test = test, yes = first, no = other })
+    end
+    return first
+  end
+
+  local function chain(self, tag, word, sub)
+    local pos = self:pos()
+    local left = sub(self)
+    if not self:at_name(word) then return left end
+    local items = { left }
+    while self:skip_name(word) do items[#items + 1] = sub(self) end
+    return node(tag, pos, { items = items })
+  end
+
+  function Parser:parse_or() return chain(self, "or", "or", self.parse_and) end
+  function Parser:parse_and() return chain(self, "and", "and", self.parse_not) end
+
+  function Parser:parse_not()
+    local pos = self:pos()
+    if self:skip_name("not") then
+      self.depth = self.depth + 1
+      if self.depth > DEEPEST then self:fail("this expression is nested too deeply") end
+      local operand = self:parse_not()
+      self.depth = self.depth - 1
+      return node("not", pos, { operand = operand })
+    end
+    return self:compare()
+  end
+
+  function Parser:compare()
+    local pos = self:pos()
+    local first = self:math1()
+    local ops
+    while true do
+      local op
+      local kind = self:kind()
+      if compare_ops[kind] then
+        self:advance()
+        op = compare_ops[kind]
+      elseif self:skip_name("in") then
+        op = "in"
+      elseif self:at_name("not") and self:at_name("in", 1) then
+        self:advance()
+        self:advance()
+        op = "notin"
+      else
+        break
+      end
+      ops = ops or {}
+      ops[#ops + 1] = { op = op, right = self:math1() }
+    end
+    if not ops then return first end
+    return node("compare", pos, { first = first, ops = ops })
+  end
+
+  function Parser:math1()
+    local pos = self:pos()
+    local left = self:concat()
+    while true do
+      local kind = self:kind()
+      if kind ~= "+" and kind ~= "-" then return left end
+      self:advance()
+      local right = self:concat()
+      if left.tag == "sum" and left.pos == pos then
+        left.items[#left.items + 1], left.ops[#left.ops + 1] = right, kind
+      else
+        left = node("sum", pos, { items = { left, right }, ops = { kind } })
+      end
+    end
+  end
+
+  function Parser:concat()
+    local pos = self:pos()
+    local first = self:math2()
+    if self:kind() ~= "~" then return first end
+    local items = { first }
+    while self:skip("~") do items[#items + 1] = self:math2() end
+    return node("concat", pos, { items = items })
+  end
+
+  function Parser:math2()
+    local pos = self:pos()
+    local left = self:pow()
+    while true do
+      local kind = self:kind()
+      if kind ~= "*" and kind ~= "/" and kind ~= "//" and kind ~= "%" then return left end
+      self:advance()
+      left = node("binary", pos, { op = kind, left = left, right = self:pow() })
+    end
+  end
+
+  function Parser:pow()
+    local pos = self:pos()
+    local left = self:unary(true)
+    while self:skip("**") do left = node("binary", pos, { op = "**", left = left, right = self:unary(true) }) end
+    return left
+  end
+
+  function Parser:unary(with_filter)
+    local pos, kind = self:pos(), self:kind()
+    local result
+    if kind == "-" or kind == "+" then
+      self:advance()
+      self.depth = self.depth + 1
+      if self.depth > DEEPEST then self:fail("this expression is nested too deeply") end
+      result = node(kind == "-" and "neg" or "plus", pos, { operand = self:unary(false) })
+      self.depth = self.depth - 1
+    else
+      result = self:primary()
+    end
+    result = self:postfix(result)
+    if with_filter then result = self:filters(result) end
+    return result
+  end
+
+  local function number(self, text)
+    local digits = text:gsub("_", "")
+    local base, rest = digits:match("^0([bBoOxX])(.+)$")
+    if base then
+      base = base:lower()
+      return require("jinja.bigint").parse(rest, base == "b" and 2 or base == "o" and 8 or 16)
+    end
+    if self:kind() == "integer" then return require("jinja.bigint").parse(digits, 10) end
+    return tonumber(digits) + 0.0
+  end
+
+  function Parser:primary()
+    local kind, text, pos = self:kind(), self:text(), self:pos()
+    if kind == "name" then
+      self:advance()
+      local constant = constants[text]
+      if constant ~= nil then return node("const", pos, { value = constant }) end
+      return node("name", pos, { name = text })
+    elseif kind == "string" then
+      self:advance()
+      if self:kind() == "string" then
+        local parts = { text }
+        while self:kind() == "string" do
+          parts[#parts + 1] = self:text()
+          self:advance()
+        end
+        text = table.concat(parts)
+      end
+      return node("const", pos, { value = text })
+    elseif kind == "integer" or kind == "float" then
+      local n = number(self, text)
+      self:advance()
+      return node("const", pos, { value = n })
+    elseif kind == "(" then
+      self:advance()
+      local inner = self:tuple { parens = true }
+      self:expect(")")
+      return inner
+    elseif kind == "[" then
+      return self:list()
+    elseif kind == "{" then
+      return self:dict()
+    end
+    return self:unexpected("an expression")
+  end
+
+  function Parser:list()
+    local pos = self:pos()
+    self:expect("[")
+    local items = {}
+    while self:kind() ~= "]" do
+      if #items > 0 then self:expect(",") end
+      if self:kind() == "]" then break end
+      items[#items + 1] = self:expression()
+    end
+    self:expect("]")
+    return node("list", pos, { items = items })
+  end
+
+  function Parser:dict()
+    local pos = self:pos()
+    self:expect("{")
+    local keys, values = {}, {}
+    while self:kind() ~= "}" do
+      if #keys > 0 then self:expect(",") end
+      if self:kind() == "}" then break end
+      keys[#keys + 1] = self:expression()
+      self:expect(":")
+      values[#values + 1] = self:expression()
+    end
+    self:expect("}")
+    return node("dict", pos, { keys = keys, values = values })
+  end
+
+  --- A tuple or a single expression. Options: `parens` (an empty one is allowed), `simple` (only plain names and
+  --- primaries, for assignment targets), `no_condition` (no inline if), `stop` (a name that ends it).
+  function Parser:tuple(opts)
+    opts = opts or {}
+    local pos = self:pos()
+    local items, is_tuple = {}, false
+    while true do
+      if #items > 0 then self:expect(",") end
+      local kind = self:kind()
+      if kind == "}}" or kind == "%}" or kind == ")" or opts.stop and self:at_name(opts.stop) then break end
+      if opts.simple then
+        items[#items + 1] = self:primary()
+      else
+        items[#items + 1] = self:expression(opts.no_condition)
+      end
+      if self:kind() ~= "," then break end
+      is_tuple = true
+    end
+    if not is_tuple then
+      if items[1] then return items[1] end
+      if not opts.parens then self:unexpected("an expression") end
+    end
+    return node("tuple", pos, { items = items })
+  end
+
+  function Parser:postfix(target)
+    while true do
+      local kind = self:kind()
+      if kind == "." or kind == "[" then
+        target = self:subscript(target)
+      elseif kind == "(" then
+        target = self:call(target)
+      else
+        return target
+      end
+    end
+  end
+
+  function Parser:filters(target)
+    while true do
+      if self:kind() == "|" then
+        target = self:filter(target)
+      elseif self:at_name("is") then
+        target = self:test(target)
+      elseif self:kind() == "(" then
+        target = self:call(target)
+      else
+        return target
+      end
+    end
+  end
+
+  function Parser:subscript(target)
+    local pos = self:pos()
+    if self:skip(".") then
+      local kind, text = self:kind(), self:text()
+      if kind == "name" then
+        self:advance()
+        return node("attr", pos, { target = target, name = text })
+      elseif kind == "integer" then
+        self:advance()
+        return node("item", pos, { target = target, key = node("const", pos, { value = math.tointeger(tonumber((text:gsub("_", "")))) or 0 }) })
+      end
+      self:unexpected("a name after '.'")
+    end
+    self:expect("[")
+    local args = {}
+    while self:kind() ~= "]" do
+      if #args > 0 then self:expect(",") end
+      args[#args + 1] = self:slice()
+    end
+    self:expect("]")
+    if #args == 1 then
+      if args[1].tag == "slice" then
+        args[1].target = target
+        return args[1]
+      end
+      return node("item", pos, { target = target, key = args[1] })
+    end
+    for _, arg in ipairs(args) do
+      if arg.tag == "slice" then self:fail("a slice cannot be one of several subscripts", arg.pos) end
+    end
+    return node("item", pos, { target = target, key = node("tuple", pos, { items = args }) })
+  end
+
+  function Parser:slice()
+    local pos = self:pos()
+    local first, stop, step
+    if self:kind() ~= ":" then
+      first = self:expression()
+      if self:kind() ~= ":" then return first end
+    end
+    self:expect(":")
+    local kind = self:kind()
+    if kind ~= ":" and kind ~= "]" and kind ~= "," then stop = self:expression() end
+    if self:skip(":") then
+      kind = self:kind()
+      if kind ~= "]" and kind ~= "," then step = self:expression() end
+    end
+    return node("slice", pos, { start = first, stop = stop, step = step })
+  end
+
+  --- The arguments of a call: `{args, names, values, spread, kwspread}`, the last three only when present.
+  function Parser:arguments()
+    self:expect("(")
+    local out = { args = {} }
+    local comma_needed = false
+    while self:kind() ~= ")" do
+      if comma_needed then
+        self:expect(",")
+        if self:kind() == ")" then break end
+      end
+      local pos = self:pos()
+      if self:skip("*") then
+        if out.spread or out.kwspread then self:fail("'*' comes once, before '**'", pos) end
+        out.spread = self:expression()
+      elseif self:skip("**") then
+        if out.kwspread then self:fail("'**' comes once", pos) end
+        out.kwspread = self:expression()
+      elseif self:kind() == "name" and self:kind(1) == "=" then
+        if out.kwspread then self:fail("keyword arguments come before '**'", pos) end
+        local name = self:text()
+        self:advance()
+        self:advance()
+        out.names, out.values = out.names or {}, out.values or {}
+        out.names[#out.names + 1] = name
+        out.values[#out.values + 1] = self:expression()
+      else
+        if out.names or out.spread or out.kwspread then
+          self:fail("positional arguments come before keyword arguments", pos)
+        end
+        out.args[#out.args + 1] = self:expression()
+      end
+      comma_needed = true
+    end
+    self:expect(")")
+    return out
+  end
+
+  function Parser:call(target)
+    local pos = self:pos()
+    local arguments = self:arguments()
+    arguments.target = target
+    return node("call", pos, arguments)
+  end
+
+  function Parser:dotted_name()
+    local name = self:expect_name()
+    while self:skip(".") do name = name .. "." .. self:expect_name() end
+    return name
+  end
+
+  --- One or more filters, each with its "|", or for a filter block (`bare`) the first one without.
+  function Parser:filter(target, bare)
+    while bare or self:kind() == "|" do
+      if not bare then self:expect("|") end
+      bare = false
+      local pos = self:pos()
+      local name = self:dotted_name()
+      local arguments = self:kind() == "(" and self:arguments() or { args = {} }
+      arguments.target, arguments.name = target, name
+      target = node("filter", pos, arguments)
+    end
+    return target
+  end
+
+  local test_argument = { name = true, string = true, integer = true, float = true, ["("] = true, ["["] = true, ["{"] = true }
+  local not_argument = { ["else"] = true, ["or"] = true, ["and"] = true }
+
+  function Parser:test(target)
+    local pos = self:pos()
+    self:advance()
+    local negated = self:skip_name("not")
+    local name = self:dotted_name()
+    local arguments = { args = {} }
+    if self:kind() == "(" then
+      arguments = self:arguments()
+    elseif test_argument[self:kind()] and not (self:kind() == "name" and not_argument[self:text()]) then
+      if self:at_name("is") then self:fail("tests cannot be chained with 'is'") end
+      arguments.args[1] = self:postfix(self:primary())
+    end
+    arguments.target, arguments.name = target, name
+    local result = node("test", pos, arguments)
+    if negated then result = node("not", pos, { operand = result }) end
+    return result
+  end
+end
+
+return M

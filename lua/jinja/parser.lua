@@ -1,0 +1,507 @@
+--- Statements: tokens to syntax tree.
+-- Nodes and their fields (`pos` is the byte position in the template):
+--   text{value} print{expr} do{expr} if{branches = {{test, body}...}, otherwise} for{target, iter, filter, body,
+--   otherwise, recursive} set{target, expr} setblock{target, filter, body} macro{name, params, defaults, body, kind}
+--   callblock{call, params, defaults, body} filterblock{filter, body} with{targets, values, body} break continue
+--   autoescape{expr, body} block{name, body} loader{what, exprs}
+--   const{value} name{name} list{items} tuple{items} dict{keys, values} attr{target, name} item{target, key}
+--   slice{target, start, stop, step} call{target, args, names, values, spread, kwspread} filter{target, name, args...}
+--   test{target, name, args...} cond{test, yes, no} or{items} and{items} not{operand} compare{first, ops} sum{items, ops}
+--   concat{items} binary{op, left, right} neg{operand} plus{operand} nsref{name, attr}
+
+local lexer = require "jinja.lexer"
+local expression = require "jinja.expression"
+local err = require "err"
+local fault = require "jinja.fault"
+
+local M = {}
+
+local Parser = {}
+Parser.__index = Parser
+expression.install(Parser)
+
+local shown = { ["{{"] = "'{{'", ["}}"] = "the end of the expression, '}}'", ["%}"] = "the end of the tag, '%}'",
+  eof = "the end of the template", name = "a name", integer = "a number", float = "a number", string = "a string" }
+
+function Parser:kind(ahead) return self.kinds[self.i + (ahead or 0)] end
+function Parser:text() return self.values[self.i] end
+function Parser:pos() return self.starts[self.i] end
+function Parser:advance() self.i = self.i + 1 end
+
+function Parser:at_name(word, ahead)
+  local i = self.i + (ahead or 0)
+  return self.kinds[i] == "name" and self.values[i] == word
+end
+
+function Parser:skip(kind)
+  if self.kinds[self.i] ~= kind then return false end
+  self.i = self.i + 1
+  return true
+end
+
+function Parser:skip_name(word)
+  if not self:at_name(word) then return false end
+  self.i = self.i + 1
+  return true
+end
+
+--- Raises a syntax error at a position, by default at the current token.
+function Parser:fail(message, pos, hint, kind)
+  local line, column = self.lex.positions:at(pos or self:pos())
+  fault.syntax(self.lex.file, line, column, message, hint, kind)
+end
+
+function Parser:describe()
+  local kind, text = self:kind(), self:text()
+  if kind == "name" then return "'" .. text .. "'" end
+  if kind == "string" then return "a string" end
+  if kind == "integer" or kind == "float" then return text end
+  return shown[kind] or "'" .. kind .. "'"
+end
+
+function Parser:unexpected(wanted)
+  return self:fail(("unexpected %s, expected %s"):format(self:describe(), wanted))
+end
+
+function Parser:expect(kind)
+  if self.kinds[self.i] ~= kind then self:unexpected(shown[kind] or "'" .. kind .. "'") end
+  self.i = self.i + 1
+end
+
+function Parser:expect_name(word)
+  local text = self:text()
+  if self:kind() ~= "name" or word and text ~= word then self:unexpected(word and "'" .. word .. "'" or "a name") end
+  self.i = self.i + 1
+  return text
+end
+
+-- Targets ----------------------------------------------------------------------------------------
+
+local function check_target(self, target)
+  if target.tag == "name" then return target end
+  if target.tag == "tuple" then
+    for _, item in ipairs(target.items) do check_target(self, item) end
+    return target
+  end
+  if target.tag == "const" then self:fail("a constant cannot be assigned to", target.pos) end
+  return self:fail("this cannot be assigned to", target.pos)
+end
+
+--- The target of set, for and with: a name, a tuple of names, or with `namespace` also `ns.attr`.
+function Parser:target(opts)
+  if opts and opts.namespace and self:kind() == "name" and self:kind(1) == "." then
+    local pos, name = self:pos(), self:text()
+    self:advance()
+    self:advance()
+    return { tag = "nsref", pos = pos, name = name, attr = self:expect_name() }
+  end
+  return check_target(self, self:tuple { simple = true, stop = opts and opts.stop })
+end
+
+function Parser:plain_name()
+  local pos, name = self:pos(), self:expect_name()
+  if expression.reserved[name] then self:fail(("'%s' is a constant and cannot be assigned to"):format(name), pos) end
+  return name
+end
+
+-- Statements -------------------------------------------------------------------------------------
+
+local statements = {}
+
+local function open_tag(self, name, pos)
+  local line = self.lex.positions:at(pos)
+  return ("the '%s' of line %d"):format(name, line)
+end
+
+--- Statements up to one of the end tags `ends` (names); the parser stands after the end's name. Gives the body and
+--- the end found.
+function Parser:body(opened, pos, ends)
+  self:expect("%}")
+  self.open[#self.open + 1] = { name = opened, pos = pos, ends = ends }
+  local body, found = self:statements(ends)
+  self.open[#self.open] = nil
+  return body, found
+end
+
+function Parser:statements(ends)
+  local body = {}
+  while true do
+    local kind, pos = self:kind(), self:pos()
+    if kind == "data" then
+      body[#body + 1] = { tag = "text", value = self:text(), pos = pos }
+      self:advance()
+    elseif kind == "{{" then
+      self:advance()
+      body[#body + 1] = { tag = "print", expr = self:tuple(), pos = pos }
+      if self:kind() ~= "}}" then self:unexpected("the end of the expression, '}}'") end
+      self:advance()
+    elseif kind == "{%" then
+      self:advance()
+      local name = self:text()
+      if self:kind() == "name" and ends then
+        for _, e in ipairs(ends) do
+          if e == name then
+            self.end_tag = pos
+            self:advance()
+            return body, name
+          end
+        end
+      end
+      local statement = self:statement(pos)
+      if statement then body[#body + 1] = statement end
+      self:expect("%}")
+      self.after_tag = self:pos()
+    else
+      if ends then
+        local open = self.open[#self.open]
+        self:fail(("%s is not closed: expected '{%% %s %%}'"):format(open_tag(self, open.name, open.pos),
+          ends[#ends]), open.pos)
+      end
+      return body
+    end
+  end
+end
+
+function Parser:statement(pos)
+  if self:kind() ~= "name" then self:unexpected("the name of a tag") end
+  local name = self:text()
+  local parse = statements[name]
+  if not parse or name == "snapshot" and not self.opts.snapshots then
+    local open = self.open[#self.open]
+    if name:find("^end") or name == "else" or name == "elif" then
+      if open then
+        self:fail(("unexpected '%s': %s wants '%s'"):format(name, open_tag(self, open.name, open.pos),
+          table.concat(open.ends, "' or '")))
+      end
+      self:fail(("unexpected '%s': nothing is open"):format(name))
+    end
+    local known = {}
+    for tag in pairs(statements) do known[#known + 1] = tag end
+    self:fail(("unknown tag '%s'"):format(name), nil, err.did_you_mean(name, known))
+  end
+  self.blocks_depth = self.blocks_depth + 1
+  if self.blocks_depth > 60 then self:fail("tags are nested too deeply (more than 60 levels)") end
+  self:advance()
+  local result = parse(self, pos, name)
+  self.blocks_depth = self.blocks_depth - 1
+  return result
+end
+
+statements["if"] = function(self, pos)
+  local branches = {}
+  local otherwise
+  local test = self:tuple { no_condition = true }
+  local ends = { "elif", "else", "endif" }
+  while true do
+    local body, found = self:body("if", pos, ends)
+    branches[#branches + 1] = { test = test, body = body }
+    if found == "elif" then
+      test = self:tuple { no_condition = true }
+    elseif found == "else" then
+      otherwise = self:body("if", pos, { "endif" })
+      break
+    else
+      break
+    end
+  end
+  return { tag = "if", pos = pos, branches = branches, otherwise = otherwise }
+end
+
+statements["for"] = function(self, pos)
+  local target = self:target { stop = "in" }
+  self:expect_name("in")
+  local iter = self:tuple { no_condition = true, stop = "recursive" }
+  local filter, recursive, otherwise
+  if self:skip_name("if") then filter = self:expression() end
+  recursive = self:skip_name("recursive")
+  local body, found = self:body("for", pos, { "else", "endfor" })
+  if found == "else" then otherwise = self:body("for", pos, { "endfor" }) end
+  return { tag = "for", pos = pos, target = target, iter = iter, filter = filter, recursive = recursive, body = body,
+    otherwise = otherwise }
+end
+
+statements["set"] = function(self, pos)
+  local target = self:target { namespace = true }
+  if self:skip("=") then return { tag = "set", pos = pos, target = target, expr = self:tuple() } end
+  local filter
+  if self:kind() == "|" then filter = self:filter(nil) end
+  if self:kind() ~= "%}" then self:unexpected("'=' or the end of the tag") end
+  local body = self:body("set", pos, { "endset" })
+  return { tag = "setblock", pos = pos, target = target, filter = filter, body = body }
+end
+
+local function typed(self)
+  self:expect_name()
+  if self:skip("[") then
+    repeat typed(self) until not self:skip(",")
+    self:expect("]")
+  end
+end
+
+-- "(a, b: type = default)"
+local function signature(self)
+  local params, defaults = {}, {}
+  self:expect("(")
+  while self:kind() ~= ")" do
+    if #params > 0 then self:expect(",") end
+    local pos = self:pos()
+    local name = self:plain_name()
+    if self:skip(":") then typed(self) end
+    if self:skip("=") then
+      defaults[#params + 1] = self:expression()
+    elseif next(defaults) then
+      self:fail(("'%s' has no default but follows a parameter that has one"):format(name), pos)
+    end
+    params[#params + 1] = name
+  end
+  self:expect(")")
+  return params, defaults
+end
+
+local function remember(self, kind, name, node, first)
+  self.blocks[#self.blocks + 1] = { kind = kind, name = name, args = node and node.params or nil, node = node,
+    from = first }
+  return self.blocks[#self.blocks]
+end
+
+-- the block's whole text and its body's, as byte positions
+local function spans(self, block, pos, body_from)
+  block.pos, block.body_from = pos, body_from
+  block.body_to = self.end_tag - 1
+end
+
+statements["macro"] = function(self, pos)
+  local name = self:plain_name()
+  local params, defaults = signature(self)
+  local node = { tag = "macro", pos = pos, name = name, params = params, defaults = defaults, kind = "macro" }
+  local block = #self.open == 0 and remember(self, "macro", name, node)
+  local from = self.starts[self.i + 1]
+  node.body = self:body("macro", pos, { "endmacro" })
+  if block then spans(self, block, pos, from) end
+  return node
+end
+
+statements["test"] = function(self, pos)
+  local name = self:plain_name()
+  local params, defaults = signature(self)
+  local node = { tag = "macro", pos = pos, name = "test_" .. name, params = params, defaults = defaults, kind = "test" }
+  local block = remember(self, "test", name, node)
+  local from = self.starts[self.i + 1]
+  node.body = self:body("test", pos, { "endtest" })
+  spans(self, block, pos, from)
+  return node
+end
+
+statements["materialization"] = function(self, pos)
+  local name = self:plain_name()
+  local adapter = "default"
+  local languages = { tag = "list", pos = pos, items = { { tag = "const", value = "sql", pos = pos } } }
+  while self:skip(",") do
+    local at = self:pos()
+    local option = self:expect_name()
+    if option == "default" then
+      adapter = "default"
+    elseif option == "adapter" then
+      self:expect("=")
+      if self:kind() ~= "string" then self:unexpected("the adapter's name as a string") end
+      adapter = self:text()
+      self:advance()
+    elseif option == "supported_languages" then
+      self:expect("=")
+      languages = self:expression()
+      if languages.tag ~= "list" then self:fail("supported_languages wants a list of strings", at) end
+    else
+      self:fail(("unknown option '%s' of a materialization"):format(option), at,
+        err.did_you_mean(option, { "default", "adapter", "supported_languages" }))
+    end
+  end
+  local node = { tag = "macro", pos = pos, name = ("materialization_%s_%s"):format(name, adapter),
+    params = { "supported_languages" }, defaults = { languages }, kind = "materialization" }
+  local block = remember(self, "materialization", name, node)
+  block.adapter = adapter
+  block.supported_languages = {}
+  for i, item in ipairs(languages.items) do block.supported_languages[i] = item.value end
+  local from = self.starts[self.i + 1]
+  node.body = self:body("materialization", pos, { "endmaterialization" })
+  spans(self, block, pos, from)
+  return node
+end
+
+statements["docs"] = function(self, pos)
+  local block = remember(self, "docs", self:plain_name())
+  local from = self.starts[self.i + 1]
+  self:body("docs", pos, { "enddocs" })
+  spans(self, block, pos, from)
+end
+
+statements["snapshot"] = function(self, pos)
+  local block = remember(self, "snapshot", self:plain_name())
+  local from = self.starts[self.i + 1]
+  block.body_nodes = self:body("snapshot", pos, { "endsnapshot" })
+  spans(self, block, pos, from)
+end
+
+statements["call"] = function(self, pos)
+  local params, defaults = {}, {}
+  if self:kind() == "(" then params, defaults = signature(self) end
+  local call_pos = self:pos()
+  local call = self:expression()
+  if call.tag ~= "call" then self:fail("a call block wants a call, as in '{% call name() %}'", call_pos) end
+  local body = self:body("call", pos, { "endcall" })
+  return { tag = "callblock", pos = pos, call = call, params = params, defaults = defaults, body = body }
+end
+
+statements["filter"] = function(self, pos)
+  local filter = self:filter(nil, true)
+  local body = self:body("filter", pos, { "endfilter" })
+  return { tag = "filterblock", pos = pos, filter = filter, body = body }
+end
+
+statements["with"] = function(self, pos)
+  local targets, values = {}, {}
+  while self:kind() ~= "%}" do
+    if #targets > 0 then self:expect(",") end
+    targets[#targets + 1] = self:target()
+    self:expect("=")
+    values[#values + 1] = self:expression()
+  end
+  local body = self:body("with", pos, { "endwith" })
+  return { tag = "with", pos = pos, targets = targets, values = values, body = body }
+end
+
+statements["do"] = function(self, pos)
+  return { tag = "do", pos = pos, expr = self:tuple() }
+end
+
+statements["print"] = function(self, pos)
+  local list = {}
+  while self:kind() ~= "%}" do
+    if #list > 0 then self:expect(",") end
+    list[#list + 1] = { tag = "print", pos = self:pos(), expr = self:expression() }
+  end
+  return { tag = "group", pos = pos, body = list }
+end
+
+local function in_loop(self)
+  for i = #self.open, 1, -1 do
+    local name = self.open[i].name
+    if name == "for" then return true end
+    if name == "macro" or name == "call" or name == "test" or name == "materialization" or name == "block" then break end
+  end
+  return false
+end
+
+local function loop_control(self, pos, name)
+  if not in_loop(self) then self:fail(("'%s' outside of a loop"):format(name), pos) end
+  return { tag = name, pos = pos }
+end
+statements["break"], statements["continue"] = loop_control, loop_control
+
+statements["autoescape"] = function(self, pos)
+  local expr = self:expression()
+  local body = self:body("autoescape", pos, { "endautoescape" })
+  return { tag = "autoescape", pos = pos, expr = expr, body = body }
+end
+
+statements["block"] = function(self, pos)
+  local name = self:expect_name()
+  if self.named_blocks[name] then self:fail(("block '%s' is defined twice"):format(name), pos, nil, "TemplateAssertionError") end
+  self.named_blocks[name] = true
+  local scoped, required = self:skip_name("scoped"), self:skip_name("required")
+  if self:kind() == "-" then self:fail("a block's name has no '-', use '_'") end
+  local body = self:body("block", pos, { "endblock" })
+  if self:kind() == "name" then self:expect_name(name) end
+  if required then
+    for _, child in ipairs(body) do
+      if child.tag ~= "text" or child.value:find("%S") then
+        self:fail("a required block holds only comments and spaces", child.pos)
+      end
+    end
+  end
+  self.has_blocks = true
+  return { tag = "block", pos = pos, name = name, body = body, scoped = scoped }
+end
+
+-- There is no loader: these parse, and fail when they are reached.
+statements["extends"] = function(self, pos)
+  for _, open in ipairs(self.open) do
+    if open.name ~= "if" then self:fail("'extends' inside of another tag", pos, nil, "TemplateAssertionError") end
+  end
+  return { tag = "loader", what = "extends", pos = pos, exprs = { self:expression() } }
+end
+
+local function import_context(self)
+  if (self:at_name("with") or self:at_name("without")) and self:at_name("context", 1) then
+    self:advance()
+    self:advance()
+  end
+end
+
+statements["include"] = function(self, pos)
+  local expr = self:expression()
+  if self:at_name("ignore") and self:at_name("missing", 1) then
+    self:advance()
+    self:advance()
+  end
+  import_context(self)
+  return { tag = "loader", what = "include", pos = pos, exprs = { expr } }
+end
+
+statements["import"] = function(self, pos)
+  local expr = self:expression()
+  self:expect_name("as")
+  local name = self:plain_name()
+  import_context(self)
+  return { tag = "loader", what = "import", pos = pos, exprs = { expr }, stores = { name } }
+end
+
+statements["from"] = function(self, pos)
+  local expr = self:expression()
+  self:expect_name("import")
+  local names = {}
+  while true do
+    if #names > 0 then self:expect(",") end
+    if self:kind() ~= "name" then break end
+    if (self:at_name("with") or self:at_name("without")) and self:at_name("context", 1) then break end
+    local name = self:plain_name()
+    if name:sub(1, 1) == "_" then
+      self:fail("names that begin with '_' cannot be imported", nil, nil, "TemplateAssertionError")
+    end
+    if self:skip_name("as") then name = self:plain_name() end
+    names[#names + 1] = name
+    if self:kind() ~= "," then break end
+  end
+  if #names == 0 then self:unexpected("a name to import") end
+  import_context(self)
+  return { tag = "loader", what = "from", pos = pos, exprs = { expr }, stores = names }
+end
+
+--- Line ends become "\n" and one newline at the end is dropped.
+local function normalise(source)
+  if source:find("\r", 1, true) then source = source:gsub("\r\n?", "\n") end
+  if source:sub(-1) == "\n" then source = source:sub(1, -2) end
+  return source
+end
+
+--- Parses a template: `{body, blocks, lex, source, has_blocks}`. Raises 201.
+---@param source string
+---@param opts {file: string|nil, line: integer|nil, snapshots: boolean|nil}
+function M.parse(source, opts)
+  source = normalise(source)
+  local lex = lexer.scan(source, opts.file, opts.line)
+  local self = setmetatable({ lex = lex, i = 1, kinds = lex.kinds, values = lex.values, starts = lex.starts, opts = opts,
+    open = {}, blocks = {}, named_blocks = {}, depth = 0, blocks_depth = 0 }, Parser)
+  local body = self:statements(nil)
+  return { body = body, blocks = self.blocks, lex = lex, source = source, has_blocks = self.has_blocks }
+end
+
+--- Parses one expression, as between '{{' and '}}'.
+function M.expression(source, opts)
+  local tree = M.parse("{{" .. source .. "\n}}", opts)
+  if #tree.body ~= 1 or tree.body[1].tag ~= "print" then
+    fault.syntax(opts.file, opts.line or 1, 1, "expected one expression")
+  end
+  return tree.body[1].expr, tree
+end
+
+return M

@@ -1,0 +1,154 @@
+--- Who sees which assignment: Jinja2's rules, read from the syntax tree before code is written.
+-- A scope is the template, the body of a loop, macro, call, with, set block, filter block. `if` is none.
+
+local M = {}
+
+-- Calls f(node) for every name node in an expression or list of nodes of any depth; f may return false to stop.
+local function each_name(node, f)
+  if type(node) ~= "table" then return end
+  if node.tag == "name" then return f(node.name, node) end
+  for key, child in pairs(node) do
+    if type(child) == "table" and key ~= "params" and key ~= "names" then each_name(child, f) end
+  end
+end
+
+local function target_names(target, add)
+  if target.tag == "name" then
+    add(target.name)
+  elseif target.tag == "tuple" then
+    for _, item in ipairs(target.items) do target_names(item, add) end
+  end
+end
+
+local analyse
+
+local function load(state, node)
+  each_name(node, function(name)
+    if not state.first[name] then state.first[name] = "load" end
+  end)
+end
+
+local function store(state, name)
+  if not state.first[name] then state.first[name] = "store" end
+  if not state.stored[name] then
+    state.stored[name] = true
+    state.names[#state.names + 1] = name
+  end
+end
+
+local events = {}
+
+events["print"] = function(s, n) load(s, n.expr) end
+events["do"] = events["print"]
+events["group"] = function(s, n) analyse(s, n.body) end
+events["set"] = function(s, n)
+  load(s, n.expr)
+  if n.target.tag == "nsref" then load(s, { tag = "name", name = n.target.name }) end
+  target_names(n.target, function(name) store(s, name) end)
+end
+events["setblock"] = function(s, n)
+  load(s, n.filter)
+  if n.target.tag == "nsref" then load(s, { tag = "name", name = n.target.name }) end
+  target_names(n.target, function(name) store(s, name) end)
+end
+events["filterblock"] = function(s, n) load(s, n.filter) end
+events["macro"] = function(s, n)
+  if not s.skip_macros then store(s, n.name) end
+end
+events["callblock"] = function(s, n) load(s, n.call) end
+events["for"] = function(s, n) load(s, n.iter) end
+events["with"] = function(s, n) load(s, n.values) end
+events["loader"] = function(s, n)
+  load(s, n.exprs)
+  for _, name in ipairs(n.stores or {}) do store(s, name) end
+end
+events["autoescape"] = function(s, n) load(s, n.expr) end
+
+events["if"] = function(s, n)
+  local branches = {}
+  local function branch(test, body)
+    if test then load(s, test) end
+    local b = { first = setmetatable({}, { __index = s.first }), stored = {}, names = {}, skip_macros = s.skip_macros }
+    analyse(b, body)
+    branches[#branches + 1] = b
+  end
+  for _, b in ipairs(n.branches) do branch(b.test, b.body) end
+  branch(nil, n.otherwise or {})
+  local counts, order = {}, {}
+  for _, b in ipairs(branches) do
+    for _, name in ipairs(b.names) do
+      if not counts[name] then order[#order + 1] = name end
+      counts[name] = (counts[name] or 0) + 1
+    end
+    for name, how in pairs(b.first) do
+      if how == "load" and not s.first[name] then s.first[name] = "load" end
+    end
+  end
+  for _, name in ipairs(order) do
+    -- assigned on some ways only: on the others it keeps the value from outside
+    if counts[name] < #branches and not s.first[name] then s.first[name] = "load" end
+    store(s, name)
+  end
+end
+
+analyse = function(state, body)
+  for _, node in ipairs(body) do
+    local event = events[node.tag]
+    if event then event(state, node) end
+  end
+end
+
+--- The names that statements assign in their own scope, in order, and for each whether it is first read ("load")
+--- or first assigned ("store").
+---@param body table list of statements
+---@param skip_macros boolean|nil macros are not names of this scope
+function M.stores(body, skip_macros)
+  local state = { first = {}, stored = {}, names = {}, skip_macros = skip_macros }
+  analyse(state, body)
+  return state.names, state.first
+end
+
+--- Which of `names` (a set) are read anywhere in the nodes given before it.
+function M.mentions(body, defaults, names)
+  local found = {}
+  local function visit(name)
+    if names[name] then found[name] = true end
+  end
+  each_name(body, visit)
+  each_name(defaults, visit)
+  return found
+end
+
+--- How a loop's body uses `loop`: nil when not at all, else a set of the attributes it reads, or "full".
+function M.loop_use(body)
+  local uses, full = nil, false
+  local function walk(node, key)
+    if type(node) ~= "table" or full then return end
+    local tag = node.tag
+    if tag == "name" then
+      if node.name == "loop" then full = true end
+      return
+    elseif tag == "nsref" then
+      if node.name == "loop" then full = true end
+      return
+    elseif tag == "attr" and node.target.tag == "name" and node.target.name == "loop" then
+      uses = uses or {}
+      uses[node.name] = true
+      return
+    elseif tag == "for" then
+      walk(node.iter)
+      walk(node.filter)
+      walk(node.otherwise)
+      return
+    end
+    for k, child in pairs(node) do
+      if type(child) == "table" and k ~= "params" and k ~= "names" then walk(child, k) end
+    end
+    return key
+  end
+  walk(body)
+  if full then return "full" end
+  return uses
+end
+
+return M
