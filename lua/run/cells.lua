@@ -1,0 +1,106 @@
+--- Values of query results as templates see them: what dbt's driver makes of PostgreSQL's types. Dates and
+-- times become objects that print as Python's, arrays and json become JSON text, numeric stays exact.
+
+local decimal = require "run.decimal"
+local json = require "dex.json"
+local value = require "jinja.value"
+
+local M = {}
+
+local none = value.none
+
+--- What a column holds, in the words of dbt's tables.
+---@alias dex.CellKind "Integer"|"Number"|"Boolean"|"Date"|"DateTime"|"TimeDelta"|"Text"
+
+local kinds = { [16] = "Boolean", [20] = "Integer", [21] = "Integer", [23] = "Integer", [26] = "Integer",
+  [700] = "Number", [701] = "Number", [1700] = "Number", [1082] = "Date", [1114] = "DateTime", [1184] = "DateTime" }
+
+-- element oid of array types
+local arrays = { [1000] = 16, [1005] = 21, [1007] = 23, [1016] = 20, [1009] = 25, [1015] = 1043, [1014] = 1042,
+  [1002] = 18, [1003] = 19, [1021] = 700, [1022] = 701, [1028] = 26, [1231] = 1700, [1182] = 1082, [1115] = 1114,
+  [1185] = 1184 }
+
+local converters = {}
+
+-- PostgreSQL's array text -> nested list; elements are converted by `element`.
+local function parse_array(text, at, element)
+  local list = value.list()
+  at = at + 1
+  while true do
+    local c = text:sub(at, at)
+    if c == "}" then return list, at + 1 end
+    if c == "," then
+      at = at + 1
+    elseif c == "{" then
+      list[#list + 1], at = parse_array(text, at, element)
+    elseif c == '"' then
+      local stop = at + 1
+      while text:sub(stop, stop) ~= '"' do
+        stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
+      end
+      list[#list + 1] = element(text:sub(at + 1, stop - 1):gsub("\\(.)", "%1"))
+      at = stop + 1
+    else
+      local word, stop = text:match("^([^,}]+)()", at)
+      list[#list + 1] = word == "NULL" and none or element(word)
+      at = stop
+    end
+  end
+end
+
+local scalars = {
+  [16] = function(text) return text == "t" end,
+  [20] = function(text) return math.tointeger(tonumber(text)) or text end,
+  [700] = function(text) return tonumber(text) or text end,
+  [1700] = function(text) return decimal.tonumber(decimal.parse(text)) end,
+}
+scalars[21], scalars[23], scalars[26], scalars[701] = scalars[20], scalars[20], scalars[20], scalars[700]
+
+local function as_is(text) return text end
+
+local function from_array(element)
+  return function(text)
+    -- "[2:3]={1,2}" names its bounds
+    local start = text:find("{", 1, true)
+    return json.encode((parse_array(text, start, element)))
+  end
+end
+
+for oid, element in pairs(arrays) do converters[oid] = from_array(scalars[element] or as_is) end
+
+local function from_json(text) return json.encode(json.decode(text)) end
+local function json_value(text)
+  local first = text:sub(1, 1)
+  if first == "{" or first == "[" then return from_json(text) end
+  return json.decode(text)
+end
+
+converters[114], converters[3802] = json_value, json_value
+converters[1700] = decimal.parse
+
+-- Dates are made by the template engine's datetime module, when it is there.
+local function dates()
+  local found, modules = pcall(require, "jinja.modules")
+  local datetime = found and modules.datetime
+  if datetime and datetime.from_text then
+    converters[1082] = function(text) return datetime.from_text(text, "date") or text end
+    converters[1114] = function(text) return datetime.from_text(text, "datetime") or text end
+    converters[1184] = converters[1114]
+  end
+  dates = function() end
+end
+
+--- The kind of a column by its type.
+---@param oid integer
+---@return dex.CellKind
+function M.kind(oid) return kinds[oid] or "Text" end
+
+--- How the values of a column become template values; nil when they are already.
+---@param oid integer
+---@return (fun(text: string): any)|nil
+function M.converter(oid)
+  dates()
+  return converters[oid]
+end
+
+return M
