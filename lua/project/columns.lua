@@ -20,11 +20,11 @@ local own = { name = true, description = true, meta = true, data_type = true, co
 ---@return table list
 function M.tags(data)
   local tags = value.list()
-  local own = opt(data.tags)
-  if own then merge.add_missing(tags, merge.listify(own)) end
+  local given = opt(data.tags)
+  if given then merge.add_missing(tags, merge.listify(given)) end
   local config = opt(data.config)
-  own = config and opt(config.tags)
-  if own then merge.add_missing(tags, merge.listify(own)) end
+  given = config and opt(config.tags)
+  if given then merge.add_missing(tags, merge.listify(given)) end
   return tags
 end
 

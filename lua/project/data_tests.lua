@@ -9,7 +9,6 @@ local err = require "err"
 local hash = require "dex.hash"
 local jinja = require "jinja"
 local lines = require "project.lines"
-local literal = require "project.literal"
 local macros = require "project.macros"
 local merge = require "project.merge"
 local models = require "project.models"
@@ -240,37 +239,11 @@ local function from_arguments(spec)
   return capture
 end
 
---- The arguments of a test with their Jinja rendered in a context: what its macro is called with.
----@param kwargs table dict: test_metadata.kwargs
----@param ctx table
----@return table dict
-function M.render_arguments(kwargs, ctx)
-  local function render(v, is_column)
-    if type(v) == "string" then
-      if is_column then return v end
-      if looks_like_call(v) and calls[v:match("^%s*([%a_]+)")] then v = "{{ " .. v .. " }}" end
-      return tree.has_jinja(v) and jinja.render_native(v, ctx) or v
-    elseif value.is_dict(v) then
-      local copy = value.dict()
-      for k, item in pairs(v) do copy[k] = render(item) end
-      return copy
-    elseif value.is_list(v) then
-      local copy = value.list()
-      for i, item in ipairs(v) do copy[i] = render(item) end
-      return copy
-    end
-    return v
-  end
-  local rendered = value.dict()
-  for key, v in pairs(kwargs) do rendered[key] = render(v, key == "column_name") end
-  return rendered
-end
-
 -- Calls the test's macro with `execute` false. May wait.
 local function from_render(project, node, macro)
   local capture = scan.new_capture()
   local ctx = require("run.context").parse_context(project, node, capture)
-  local rendered = M.render_arguments(node.test_metadata.kwargs, ctx)
+  local rendered = ctx._dbt_generic_test_kwargs
   local kwargs, order = {}, {}
   for key, v in pairs(rendered) do
     kwargs[key] = v

@@ -45,7 +45,8 @@ local function load_exposure(project, entry)
   local node = build.exposure {
     name = entry.name, resource_type = "exposure", package_name = entry.package.name, path = entry.file.path,
     original_file_path = entry.file.original, unique_id = ("exposure.%s.%s"):format(entry.package.name, entry.name),
-    fqn = fqn, type = value.or_none(opt(data.type)), owner = owner_of(owner), description = opt(data.description) or "", label = value.or_none(opt(data.label)),
+    fqn = fqn, type = value.or_none(opt(data.type)), owner = owner_of(owner),
+    description = opt(data.description) or "", label = value.or_none(opt(data.label)),
     maturity = value.or_none(opt(data.maturity)), meta = value.copy(settings.meta), tags = value.copy(settings.tags),
     config = settings, unrendered_config = own, url = value.or_none(opt(data.url)), refs = value.list(),
     sources = value.list(), metrics = value.list(), created_at = project.loaded_at,

@@ -210,6 +210,16 @@ function M.materialization_names(project)
   return names
 end
 
+-- The macro that adapter.dispatch would find.
+local function dispatched(project, macro, name, namespace)
+  for _, prefix in ipairs { "postgres__", "default__" } do
+    local index = namespace and project.macro_index[namespace]
+    local found = project.macro_index[project.name][prefix .. name] or index and index[prefix .. name]
+      or M.find(project, prefix .. name, macro.package_name)
+    if found then return found end
+  end
+end
+
 --- The macros that a macro's text calls, by unique_id: found from its words, for the manifest.
 ---@param project table
 ---@param macro dex.Macro
@@ -223,18 +233,17 @@ function M.calls_of(project, macro)
     end
   end
   local body = macro.source:gsub("^{%%.-%%}", "", 1):gsub("{#.-#}", "")
-  for package, name in body:gmatch("([%a_][%w_]*)%.([%a_][%w_]*)%s*%(") do
-    if project.macro_index[package] then note(project.macro_index[package][name]) end
-  end
-  for before, name in body:gmatch("%f[%w_.]([%.]?)([%a_][%w_]*)%s*%(") do
-    if before == "" then note(M.find(project, name, macro.package_name)) end
-  end
-  for name, namespace in body:gmatch("adapter%.dispatch%(%s*['\"]([%w_]+)['\"]%s*,?%s*['\"]?([%w_]*)") do
-    for _, prefix in ipairs { "postgres__", "default__" } do
-      local package = namespace ~= "" and namespace or macro.package_name
-      note(M.find(project, prefix .. name, macro.package_name, project.macro_index[package]
-        and project.macro_index[package][prefix .. name] and package or nil))
+  for tag in body:gmatch("{[{%%](.-)[%%}]}") do
+    for before, words in tag:gmatch("([|.]?)%s*%f[%w_]([%a_][%w_.]*)%s*%(") do
+      local package, name = words:match("^([%w_]+)%.([%w_]+)$")
+      if package then
+        note(project.macro_index[package] and project.macro_index[package][name])
+      elseif before == "" and not words:find(".", 1, true) then
+        note(M.find(project, words, macro.package_name))
+      end
     end
+    local name, rest = tag:match("adapter%.dispatch%(%s*[%w_=]*%s*['\"]([%w_]+)['\"](.*)$")
+    if name then note(dispatched(project, macro, name, rest:match("^%s*,%s*[%w_=]*%s*['\"]([%w_]+)['\"]"))) end
   end
   return found
 end

@@ -255,7 +255,8 @@ end
 -- What is left to do when the config() calls are known.
 local function complete(project, candidate, node, info, captured)
   local levels = own_levels(project, candidate, captured, info.source or "", info.line)
-  node.config, info.hooks, node.unrendered_config = config.of(project, candidate.kind, candidate.package, node.fqn, levels)
+  node.config, info.hooks, node.unrendered_config = config.of(project, candidate.kind, candidate.package, node.fqn,
+    levels)
   patches.apply(node, candidate.patch)
   naming.apply(project, node)
   note_constraints(node)
@@ -286,13 +287,20 @@ end
 
 local big_seed = 1024 * 1024
 
+-- A seed's text as dbt hashes it: line ends made single, blank edges off.
+local function seed_text(file)
+  local text = fs.read(file.abs)
+  if text:find("\r", 1, true) then text = text:gsub("\r\n?", "\n") end
+  return text:match("^%s*(.-)%s*$")
+end
+
 local function load_seed(project, candidate)
   local file, package = candidate.file, candidate.package
   local sum
   if fs.stat(file.abs).size > big_seed then
     sum = build.checksum("path", file.original)
   else
-    sum = build.checksum("sha256", hash.sha256((fs.read(file.abs):match("^%s*(.-)%s*$"))))
+    sum = build.checksum("sha256", hash.sha256(seed_text(file)))
   end
   local node = build.seed(project, { resource_type = "seed", name = candidate.name, package = package.name,
     path = file.path, original = file.original, unique_id = unique_id(candidate), fqn = fqn_of(candidate, file.path),

@@ -3,7 +3,6 @@
 
 local err = require "err"
 local jinja = require "jinja"
-local macros = require "project.macros"
 local value = require "jinja.value"
 
 local M = {}

@@ -1,6 +1,7 @@
 --- dbt_project.yml (or dex_project.yml): reading, checking and rendering the project file of the root
 -- project and of packages.
 
+local builtins = require "run.builtins"
 local context = require "project.context"
 local env = require "dex.env"
 local err = require "err"
@@ -14,7 +15,7 @@ local yaml = require "dex.yaml"
 local M = {}
 
 --- The dbt that projects find here, for require-dbt-version and `dbt_version`.
-M.dbt_version = "1.12.0"
+M.dbt_version = builtins.DBT_VERSION
 
 local file_names = { "dex_project.yml", "dbt_project.yml" }
 
@@ -200,7 +201,7 @@ end
 local function check_sections(package, problems)
   known.check(problems, known.project, package.raw, { what = "the project file", file = package.file,
     lines = package.lines })
-  for _, section in ipairs { "models", "seeds", "snapshots", "data_tests", "tests", "sources", "vars", "flags", "quoting" } do
+  for _, section in ipairs { "models", "seeds", "snapshots", "data_tests", "sources", "vars", "flags", "quoting" } do
     local found = value.opt(package.config[section])
     if found ~= nil and not value.is_dict(found) then
       bad(package, section, ("`%s` must be a mapping"):format(section))

@@ -66,7 +66,7 @@ function handlers.config(capture, call)
   return true
 end
 
-function handlers.var(capture, call, project, node)
+function handlers.var(_, call, project, node)
   local first = call.args[1]
   if not first or not first.positional or type(first.value) ~= "string" then return false end
   if #call.args > 1 then return true end

@@ -413,7 +413,7 @@ fails("a hook of a seed with a ref", { ["seeds/s.csv"] = "a\n1\n", ["models/a.sq
   ["seeds/p.yml"] = "seeds:\n- name: s\n  config:\n    post_hook: \"select * from {{ ref('a') }}\"\n" },
   "308 seeds/p.yml:4: seed 's' has a hook with ref() or source(): seeds cannot depend on other nodes")
 fails("a version of dbt that is not there", { ["dbt_project.yml"] = "name: shop\nprofile: shop\nrequire-dbt-version: \">=2.0.0\"\n" },
-  "120 dbt_project.yml:3: package 'shop' needs dbt >=2.0.0; dex-lua does as dbt 1.12.0 does")
+  "120 dbt_project.yml:3: package 'shop' needs dbt >=2.0.0; dex-lua does as dbt 1.12.3 does")
 fails("a package that is not installed", { ["packages.yml"] = "packages:\n- package: dbt-labs/dbt_utils\n  version: 1.0.0\n" },
   "119 packages.yml:2: a package is not installed in dbt_packages: dbt_utils")
 
