@@ -36,12 +36,17 @@ void buf_puts(struct buf *b, const char *s)
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
+    char small[256];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(small, sizeof small, fmt, args);
     va_end(args);
     if (n < 0)
         return;
+    if ((size_t)n < sizeof small) {
+        buf_add(b, small, (size_t)n);
+        return;
+    }
     char *to = buf_room(b, (size_t)n);
     va_start(args, fmt);
     vsnprintf(to, (size_t)n + 1, fmt, args);

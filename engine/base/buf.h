@@ -6,15 +6,20 @@
 
 #include "base/attr.h"
 
-/* `data` is terminated by a zero that `len` does not count, or NULL while nothing was ever added. */
+/*
+ * `data` is terminated by a zero that `len` does not count, or NULL while nothing was ever added.
+ */
 struct buf {
     char *data;
     size_t len, cap;
 };
 
-#define BUF_INIT { NULL, 0, 0 }
+#define BUF_INIT ((struct buf){ 0 })
 
-/* Room for `n` more bytes and the zero; gives where they go. The caller adds what it wrote to `len`. */
+/*
+ * Room for `n` more bytes and the zero; gives where they go. The caller adds what it wrote to
+ * `len`.
+ */
 char *buf_room(struct buf *b, size_t n);
 
 void buf_add(struct buf *b, const void *p, size_t n);
@@ -32,7 +37,10 @@ static inline void buf_putc(struct buf *b, char c)
 /* Empties the buffer and keeps its memory. */
 void buf_clear(struct buf *b);
 
-/* Gives the string, never NULL, to the caller, who frees it with mem_free; the buffer is empty again. */
+/*
+ * Gives the string, never NULL, to the caller, who frees it with mem_free; the buffer is empty
+ * again.
+ */
 char *buf_take(struct buf *b);
 
 /* Frees the memory and empties the buffer; harmless when done twice. */

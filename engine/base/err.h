@@ -1,8 +1,8 @@
 /*
  * The one failure shape of the C side. A function that can fail takes a `struct err *e` as its last
- * argument, gives -1 and fills `*e`; the caller adds what it knows (file, line, hint) and hands it on,
- * or calls err_fini. Codes: 1xx project, 2xx template, 3xx graph, 4xx database, 5xx hook, 6xx flow,
- * 9xx internal; lua/help/errors.lua explains every one.
+ * argument, gives -1 and fills `*e`; the caller adds what it knows (file, line, hint) and hands it
+ * on, or calls err_fini. Codes: 1xx project, 2xx template, 3xx graph, 4xx database, 5xx hook, 6xx
+ * flow, 9xx internal; lua/help/errors.lua explains every one.
  */
 #ifndef DEX_BASE_ERR_H
 #define DEX_BASE_ERR_H
@@ -18,7 +18,7 @@ struct err {
     int line;
 };
 
-#define ERR_INIT { 0, NULL, NULL, NULL, 0 }
+#define ERR_INIT ((struct err){ 0 })
 
 /* Fills `e`, dropping what was in it. Gives -1, so that `return err_set(...)` reads well. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -1,6 +1,6 @@
 /*
- * An intrusive doubly linked list: the node is a field of what is listed. A head and a node that is in
- * no list both point to themselves, so removing twice is harmless.
+ * An intrusive doubly linked list: the node is a field of what is listed. A head and a node that is
+ * in no list both point to themselves, so removing twice is harmless.
  */
 #ifndef DEX_BASE_LIST_H
 #define DEX_BASE_LIST_H
@@ -12,7 +12,7 @@ struct list {
 };
 
 /* The struct of `type` whose member `field` is the node `ptr`. */
-#define list_entry(ptr, type, field) ((type *)(void *)((char *)(ptr) - offsetof(type, field)))
+#define list_entry(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 
 /* Goes through a list; the current node may be removed in the body, others may not. */
 #define list_each(it, head)                                                                        \

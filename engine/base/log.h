@@ -1,6 +1,6 @@
 /*
- * The C side's own log, for people who look for a defect: lines on standard error, off by default. What a
- * user should read goes through lua/report instead.
+ * The C side's own log, for people who look for a defect: lines on standard error, off by default.
+ * What a user should read goes through lua/report instead.
  */
 #ifndef DEX_BASE_LOG_H
 #define DEX_BASE_LOG_H

@@ -1,7 +1,7 @@
 /*
- * Memory. Nothing here ever gives NULL: when the system has no memory left, one line goes to standard
- * error and the process aborts. (The Lua allocator in script/vm.c is the exception: it gives NULL, and
- * Lua raises an error that a task can survive.)
+ * Memory. Nothing here ever gives NULL: when the system has no memory left, one line goes to
+ * standard error and the process aborts. (The Lua allocator in script/vm.c is the exception: it
+ * gives NULL, and Lua raises an error that a task can survive.)
  */
 #ifndef DEX_BASE_MEM_H
 #define DEX_BASE_MEM_H

@@ -9,7 +9,9 @@
 /* "-d.ddde+XX" with the fewest digits. */
 static void shortest(double x, char *out)
 {
-    /* 15 digits always suffice for a number that has a shorter form, except below the normal range */
+    /*
+     * 15 digits always suffice for a number that has a shorter form, except below the normal range
+     */
     int digits = fabs(x) < DBL_MIN ? 1 : 15;
     do
         snprintf(out, NUMBER_SIZE, "%.*e", digits - 1, x);
@@ -40,7 +42,8 @@ void number_repr(double x, char out[NUMBER_SIZE])
     else if (exponent < 0)
         snprintf(out, NUMBER_SIZE, "%s0.%.*s%s", sign, -exponent - 1, "0000", digits);
     else if (n <= exponent + 1)
-        snprintf(out, NUMBER_SIZE, "%s%s%.*s.0", sign, digits, exponent + 1 - n, "0000000000000000");
+        snprintf(out, NUMBER_SIZE, "%s%s%.*s.0", sign, digits, exponent + 1 - n,
+                 "0000000000000000");
     else
         snprintf(out, NUMBER_SIZE, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
 }

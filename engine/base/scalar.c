@@ -253,9 +253,9 @@ int scalar_bool(const char *text, size_t len, struct scalar *out)
 /* The three cases that count: yes, Yes, YES. */
 static int looks_bool(const char *text)
 {
-    static const char *const words[] = { "yes", "Yes", "YES",  "no",   "No",    "NO",
-                                         "on",  "On",  "ON",   "off",  "Off",   "OFF",
-                                         "true", "True", "TRUE", "false", "False", "FALSE", NULL };
+    static const char *const words[] = { "yes",  "Yes",   "YES",   "no",    "No",  "NO",   "on",
+                                         "On",   "ON",    "off",   "Off",   "OFF", "true", "True",
+                                         "TRUE", "false", "False", "FALSE", NULL };
     return one_of(text, words);
 }
 

@@ -1,6 +1,6 @@
 /*
- * What a plain YAML scalar means, by the rules of PyYAML's SafeLoader (YAML 1.1): dbt projects are written
- * for those.
+ * What a plain YAML scalar means, by the rules of PyYAML's SafeLoader (YAML 1.1): dbt projects are
+ * written for those.
  */
 #ifndef DEX_BASE_SCALAR_H
 #define DEX_BASE_SCALAR_H
@@ -23,12 +23,15 @@ struct scalar {
     double f;
 };
 
-/* Resolves `text` (terminated, `len` bytes). Only plain scalars are resolved, so the caller checks that. */
+/*
+ * Resolves `text` (terminated, `len` bytes). Only plain scalars are resolved, so the caller checks
+ * that.
+ */
 struct scalar scalar_resolve(const char *text, size_t len);
 
 /*
- * What the tags !!int, !!float and !!bool make of any text. Each gives 0, or -1 when the text cannot be one.
- * Integers may be written 1_000, 0b1, 0x1f, 017 (octal) or 1:30 (sexagesimal).
+ * What the tags !!int, !!float and !!bool make of any text. Each gives 0, or -1 when the text
+ * cannot be one. Integers may be written 1_000, 0b1, 0x1f, 017 (octal) or 1:30 (sexagesimal).
  */
 int scalar_int(const char *text, size_t len, struct scalar *out);
 int scalar_float(const char *text, size_t len, struct scalar *out);

@@ -1,6 +1,6 @@
 /*
- * The program's beginning and its end: the only file that exits. Everything between is lua/pipeline.lua, run as
- * the main task.
+ * The program's beginning and its end: the only file that exits. Everything between is
+ * lua/pipeline.lua, run as the main task.
  */
 #include <lauxlib.h>
 #include <stdio.h>
@@ -12,12 +12,14 @@
 #include "base/version.h"
 #include "io/loop.h"
 #include "io/signals.h"
+#include "run/libs.h"
 #include "script/lua_err.h"
 #include "script/signal_hook.h"
 #include "script/task.h"
 #include "script/vm.h"
 
-int luaopen_dex_run(lua_State *L) __attribute__((weak));
+#pragma weak luaopen_dex_graph
+#pragma weak luaopen_dex_run
 
 enum { STATUS_USAGE = 2, STATUS_SIGNAL = 128 };
 
@@ -81,8 +83,8 @@ static void run(struct vm *vm, void *arg)
 {
     struct app *app = arg;
     struct err e = ERR_INIT;
-    if (luaopen_dex_run)
-        vm_preload(vm, "dex.run", luaopen_dex_run);
+    vm_preload(vm, "dex.graph", luaopen_dex_graph);
+    vm_preload(vm, "dex.run", luaopen_dex_run);
     app->task = task_new(vm, "main");
     lua_State *L = task_lua(app->task);
     lua_pushcfunction(L, call_pipeline);
@@ -111,7 +113,10 @@ static void on_signal(void *arg, int number)
     task_cancel(app->task);
 }
 
-/* Set in builds that look for leaks; a release lets the system take everything back, which is faster. */
+/*
+ * Set in builds that look for leaks; a release lets the system take everything back, which is
+ * faster.
+ */
 #if defined(DEX_FREE_AT_EXIT) || defined(__SANITIZE_ADDRESS__)
 enum { FREE_AT_EXIT = 1 };
 #else

@@ -53,7 +53,7 @@ struct loop *loop_new(struct err *e)
 
 static void drop_calls(struct list *calls, const void *arg, int all)
 {
-    list_each(it, calls) {
+    list_each (it, calls) {
         struct call *call = list_entry(it, struct call, node);
         if (all || call->arg == arg) {
             list_remove(it);

@@ -1,6 +1,6 @@
 /*
- * The event loop: libevent's base, work for the next turn, and timers. One thread runs it; nothing here
- * may be called from another.
+ * The event loop: libevent's base, work for the next turn, and timers. One thread runs it; nothing
+ * here may be called from another.
  */
 #ifndef DEX_IO_LOOP_H
 #define DEX_IO_LOOP_H
@@ -25,12 +25,15 @@ void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
 
 /*
- * Runs events until loop_stop. Gives 0 when stopped, -1 when the system fails (code 902). May be called
- * again later, never from inside an event.
+ * Runs events until loop_stop. Gives 0 when stopped, -1 when the system fails (code 902). May be
+ * called again later, never from inside an event.
  */
 MUST_CHECK int loop_run(struct loop *loop, struct err *e);
 
-/* Makes loop_run return after the events of this turn. Before loop_run, it makes that return at once. */
+/*
+ * Makes loop_run return after the events of this turn. Before loop_run, it makes that return at
+ * once.
+ */
 void loop_stop(struct loop *loop);
 
 /* Calls fn(arg) once on the next turn, in the order of the calls. */
@@ -46,7 +49,10 @@ struct loop_timer {
     void *arg;
 };
 
-/* Prepares the timer; nothing is to be freed later, but a started one must be stopped before its memory goes. */
+/*
+ * Prepares the timer; nothing is to be freed later, but a started one must be stopped before its
+ * memory goes.
+ */
 void loop_timer_init(struct loop_timer *timer, struct loop *loop, loop_fn fn, void *arg);
 
 /* Calls fn(arg) once, `seconds` from now. Starting again moves the time. */

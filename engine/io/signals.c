@@ -17,7 +17,10 @@ struct signals {
     struct sigaction old_int, old_term, old_pipe;
 };
 
-/* The signal flag, one of the two globals of the program: how many came, and where to tell the loop. */
+/*
+ * The signal flag, one of the two globals of the program: how many came, and where to tell the
+ * loop.
+ */
 static volatile sig_atomic_t arrived;
 static volatile sig_atomic_t tell = -1;
 
@@ -51,8 +54,8 @@ struct signals *signals_new(struct loop *loop, signals_fn fn, void *arg, struct 
         mem_free(signals);
         return NULL;
     }
-    signals->event = event_new(loop_base(loop), signals->pipe[READ], EV_READ | EV_PERSIST, on_byte,
-                               signals);
+    signals->event =
+        event_new(loop_base(loop), signals->pipe[READ], EV_READ | EV_PERSIST, on_byte, signals);
     if (!signals->event || event_add(signals->event, NULL) < 0) {
         err_set(e, 902, "cannot watch for signals");
         if (signals->event)

@@ -1,7 +1,8 @@
 /*
- * SIGINT and SIGTERM. The first is told to the loop; the second ends the process at once with status
- * 128 + its number, from the handler itself, so that it works even while Lua is busy. SIGPIPE is ignored:
- * a closed pipe is an ordinary write error. (A child process must set SIGPIPE back to its default.)
+ * SIGINT and SIGTERM. The first is told to the loop; the second ends the process at once with
+ * status 128 + its number, from the handler itself, so that it works even while Lua is busy.
+ * SIGPIPE is ignored: a closed pipe is an ordinary write error. (A child process must set SIGPIPE
+ * back to its default.)
  */
 #ifndef DEX_IO_SIGNALS_H
 #define DEX_IO_SIGNALS_H
@@ -15,7 +16,10 @@ struct signals;
 /* `number` is SIGINT or SIGTERM. Runs in the loop like any event. */
 typedef void (*signals_fn)(void *arg, int number);
 
-/* Takes over the signals; only one such struct may live at a time. NULL and code 902 when the system refuses. */
+/*
+ * Takes over the signals; only one such struct may live at a time. NULL and code 902 when the
+ * system refuses.
+ */
 struct signals *signals_new(struct loop *loop, signals_fn fn, void *arg, struct err *e);
 
 /* Gives the signals back to what they did before. NULL is allowed. */

@@ -1,6 +1,6 @@
 /*
- * The files below lua/ and stdlib/ as the binary holds them: sorted by path, byte for byte, each followed
- * by a zero. The table is made by embed_gen.c when the program is built.
+ * The files below lua/ and stdlib/ as the binary holds them: sorted by path, byte for byte, each
+ * followed by a zero. The table is made by embed_gen.c when the program is built.
  */
 #ifndef DEX_SCRIPT_EMBED_H
 #define DEX_SCRIPT_EMBED_H
@@ -25,8 +25,8 @@ extern const size_t embed_count;
 const struct embed_file *embed_find(const char *path);
 
 /*
- * Adds a file's content to `out`: from the binary, or from the folder `override` when that is not NULL.
- * Gives 1, or 0 when there is no such file, or -1 when it cannot be read.
+ * Adds a file's content to `out`: from the binary, or from the folder `override` when that is not
+ * NULL. Gives 1, or 0 when there is no such file, or -1 when it cannot be read.
  */
 MUST_CHECK int embed_read(const char *override, const char *path, struct buf *out, struct err *e);
 

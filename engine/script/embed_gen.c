@@ -1,8 +1,8 @@
 /*
  * Built first and run by the Makefile: `embed_gen OUT.c FOLDER...` writes the C table that
- * script/embed.h describes. Plain C, so that building needs no Lua interpreter. The same files give the
- * same bytes, whatever order the system lists folders in. Names that begin with a dot or end with `~` are
- * left out.
+ * script/embed.h describes. Plain C, so that building needs no Lua interpreter. The same files give
+ * the same bytes, whatever order the system lists folders in. Names that begin with a dot or end
+ * with `~` are left out.
  */
 #include <dirent.h>
 #include <errno.h>

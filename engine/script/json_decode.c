@@ -155,7 +155,10 @@ static void skip_digits(struct decoder *d)
         d->p++;
 }
 
-/* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?  A part that does not match is left for the caller. */
+/*
+ * -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?  A part that does not match is left for the
+ * caller.
+ */
 static void read_number(struct decoder *d)
 {
     const char *from = d->p;

@@ -125,8 +125,9 @@ static void write_value(struct encoder *e, int index);
 static void enter(struct encoder *e)
 {
     if (++e->depth > JSON_DEPTH) {
-        lua_err_pushf(e->L, JSON_BAD_VALUE, "a value that is nested too deeply, or holds itself, cannot be "
-                                            "written as JSON");
+        lua_err_pushf(e->L, JSON_BAD_VALUE,
+                      "a value that is nested too deeply, or holds itself, cannot be "
+                      "written as JSON");
         lua_error(e->L);
     }
     luaL_checkstack(e->L, 10, "nested too deeply");

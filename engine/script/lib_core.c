@@ -24,7 +24,10 @@ static int core_pid(lua_State *L)
     return 1;
 }
 
-/* on_signal(fn or nil): calls fn("SIGINT" | "SIGTERM") in a task of its own when the first such signal comes. */
+/*
+ * on_signal(fn or nil): calls fn("SIGINT" | "SIGTERM") in a task of its own when the first such
+ * signal comes.
+ */
 static int core_on_signal(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1))
@@ -48,7 +51,7 @@ static int core_tasks(lua_State *L)
 {
     lua_newtable(L);
     lua_Integer n = 0;
-    list_each(it, &vm_from(L)->tasks) {
+    list_each (it, &vm_from(L)->tasks) {
         lua_pushstring(L, task_name(task_at(it)));
         lua_rawseti(L, -2, ++n);
     }
@@ -99,12 +102,8 @@ static int core_versions(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "pid", core_pid },
-    { "on_signal", core_on_signal },
-    { "float_repr", core_float_repr },
-    { "tasks", core_tasks },
-    { "versions", core_versions },
-    { NULL, NULL },
+    { "pid", core_pid },     { "on_signal", core_on_signal }, { "float_repr", core_float_repr },
+    { "tasks", core_tasks }, { "versions", core_versions },   { NULL, NULL },
 };
 
 int luaopen_dex_core(lua_State *L)

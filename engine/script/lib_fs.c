@@ -79,7 +79,10 @@ static int fs_isdir(lua_State *L)
     return 1;
 }
 
-/* fs.stat(path) -> {size=, mtime= (seconds, float), mode= (permission bits), type= "file"|"dir"|"other"} or nil */
+/*
+ * fs.stat(path) -> {size=, mtime= (seconds, float), mode= (permission bits), type=
+ * "file"|"dir"|"other"} or nil
+ */
 static int fs_stat(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -143,7 +146,10 @@ static int fs_cwd(lua_State *L)
     return 1;
 }
 
-/* Collects the paths in a buffer, each with its zero: no Lua call may raise while the walk owns memory. */
+/*
+ * Collects the paths in a buffer, each with its zero: no Lua call may raise while the walk owns
+ * memory.
+ */
 static int collect(void *arg, const char *path)
 {
     buf_add(arg, path, strlen(path) + 1);
@@ -185,12 +191,18 @@ static int fs_list(lua_State *L)
 }
 
 static const luaL_Reg fs_functions[] = {
-    { "read", fs_read },         { "write", fs_write },
-    { "append", fs_append },     { "exists", fs_exists },
-    { "isdir", fs_isdir },       { "stat", fs_stat },
-    { "mkdirs", fs_mkdirs },     { "remove_tree", fs_remove_tree },
-    { "realpath", fs_realpath }, { "cwd", fs_cwd },
-    { "walk", fs_walk },         { "list", fs_list },
+    { "read", fs_read },
+    { "write", fs_write },
+    { "append", fs_append },
+    { "exists", fs_exists },
+    { "isdir", fs_isdir },
+    { "stat", fs_stat },
+    { "mkdirs", fs_mkdirs },
+    { "remove_tree", fs_remove_tree },
+    { "realpath", fs_realpath },
+    { "cwd", fs_cwd },
+    { "walk", fs_walk },
+    { "list", fs_list },
     { NULL, NULL },
 };
 
@@ -200,7 +212,10 @@ int luaopen_dex_fs(lua_State *L)
     return 1;
 }
 
-/* embed.read(path) -> text of "stdlib/..." or "lua/..." as the program holds it. Raises 110 when missing. */
+/*
+ * embed.read(path) -> text of "stdlib/..." or "lua/..." as the program holds it. Raises 110 when
+ * missing.
+ */
 static int embed_lua_read(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -231,9 +246,9 @@ static int embed_lua_list(lua_State *L)
 
 int luaopen_dex_embed(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "read", embed_lua_read }, { "list", embed_lua_list }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "read", embed_lua_read },
+                                          { "list", embed_lua_list },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

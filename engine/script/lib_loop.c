@@ -73,7 +73,7 @@ static void spawned_end(struct task *t, int ok, void *arg)
     lua_setiuservalue(L, 1, 1);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, handle);
-    list_each(it, &handle->waiters) {
+    list_each (it, &handle->waiters) {
         struct waiter *waiter = list_entry(it, struct waiter, node);
         list_remove(it);
         task_resume(waiter->task);
@@ -81,7 +81,10 @@ static void spawned_end(struct task *t, int ok, void *arg)
     task_free(t);
 }
 
-/* loop.spawn(fn, ...) -> handle. The function runs as a task of its own, from the next turn of the loop on. */
+/*
+ * loop.spawn(fn, ...) -> handle. The function runs as a task of its own, from the next turn of the
+ * loop on.
+ */
 static int loop_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -127,7 +130,10 @@ static void leave(void *arg)
     list_remove(&waiter->node);
 }
 
-/* handle:wait() -> what the function gave, or raises what it raised. Waits. May be called by several tasks. */
+/*
+ * handle:wait() -> what the function gave, or raises what it raised. Waits. May be called by
+ * several tasks.
+ */
 static int handle_wait(lua_State *L)
 {
     struct handle *handle = luaL_checkudata(L, 1, HANDLE);
@@ -143,7 +149,9 @@ static int handle_wait(lua_State *L)
     return task_wait(L, leave, waiter, waited, 0);
 }
 
-/* handle:cancel(): raises error 901 where the function waits, or at its next wait. Does not wait. */
+/*
+ * handle:cancel(): raises error 901 where the function waits, or at its next wait. Does not wait.
+ */
 static int handle_cancel(lua_State *L)
 {
     struct handle *handle = luaL_checkudata(L, 1, HANDLE);

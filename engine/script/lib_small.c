@@ -40,7 +40,9 @@ static int hash_md5(lua_State *L)
 
 int luaopen_dex_hash(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "sha256", hash_sha256 }, { "md5", hash_md5 }, { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "sha256", hash_sha256 },
+                                          { "md5", hash_md5 },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }
@@ -94,7 +96,10 @@ static int term_width(lua_State *L)
     return 1;
 }
 
-/* term.write(fd, text) -> true, or false when nobody reads any more (a closed pipe). Raises 110 else. */
+/*
+ * term.write(fd, text) -> true, or false when nobody reads any more (a closed pipe). Raises 110
+ * else.
+ */
 static int term_write(lua_State *L)
 {
     int fd = (int)luaL_checkinteger(L, 1);
@@ -103,7 +108,8 @@ static int term_write(lua_State *L)
     int failed = file_write_all(fd, text, len) < 0;
     if (failed && errno != EPIPE) {
         struct err e = ERR_INIT;
-        err_sys(&e, FILE_CODE, fd == STDOUT_FILENO ? "cannot write to standard output" : "cannot write");
+        err_sys(&e, FILE_CODE,
+                fd == STDOUT_FILENO ? "cannot write to standard output" : "cannot write");
         return lua_err_raise(L, &e);
     }
     lua_pushboolean(L, !failed);
@@ -159,7 +165,8 @@ static int uuid(lua_State *L)
     char hex[33];
     digest_hex(b, sizeof b, hex);
     char out[37];
-    snprintf(out, sizeof out, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    snprintf(out, sizeof out, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+             hex + 20);
     lua_pushstring(L, out);
     return 1;
 }

@@ -1,7 +1,6 @@
 #include "script/lua_err.h"
 
 #include <lauxlib.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,11 +52,16 @@ static void push_object(lua_State *L, int code)
 
 void lua_err_pushf(lua_State *L, int code, const char *fmt, ...)
 {
-    luaL_checkstack(L, 4, "too many errors");
     va_list args;
     va_start(args, fmt);
-    lua_pushvfstring(L, fmt, args);
+    lua_err_pushv(L, code, fmt, args);
     va_end(args);
+}
+
+void lua_err_pushv(lua_State *L, int code, const char *fmt, va_list args)
+{
+    luaL_checkstack(L, 4, "too many errors");
+    lua_pushvfstring(L, fmt, args);
     push_object(L, code);
 }
 
@@ -100,7 +104,8 @@ int lua_err_take(lua_State *L, int index, struct err *e)
     int top = lua_gettop(L);
     luaL_checkstack(L, 6, "too many errors");
     if (!lua_istable(L, index)) {
-        const char *text = lua_isstring(L, index) ? lua_tostring(L, index) : luaL_typename(L, index);
+        const char *text =
+            lua_isstring(L, index) ? lua_tostring(L, index) : luaL_typename(L, index);
         return err_set(e, 901, "%s", text);
     }
     const char *message = text_field(L, index, "message");

@@ -8,8 +8,8 @@
 void signal_hook_set(lua_State *L);
 
 /*
- * Calls the function with the signal's name, in a task of its own, so it may wait. Gives 0 when there is none.
- * Errors in it are printed to standard error. Inside vm_protect.
+ * Calls the function with the signal's name, in a task of its own, so it may wait. Gives 0 when
+ * there is none. Errors in it are printed to standard error. Inside vm_protect.
  */
 int signal_hook_call(struct vm *vm, const char *name);
 

@@ -97,7 +97,7 @@ struct task *task_at(struct list *node)
 /* For vm_free: first all waits end, later, when the Lua state is gone, the structs go. */
 void task_abandon_all(struct vm *vm)
 {
-    list_each(it, &vm->tasks) {
+    list_each (it, &vm->tasks) {
         struct task *t = task_at(it);
         run_cleanup(t);
         loop_undefer(vm->loop, t);
@@ -179,15 +179,16 @@ static void push_cancelled(struct task *t)
 
 static void begin(struct task *t)
 {
+    struct vm *vm = t->vm; /* the task may be gone after its end */
     if (!t->cancelled) {
         step(t, t->nargs);
         return;
     }
-    t->vm->running = t;
+    vm->running = t;
     lua_settop(t->L, 0);
     push_cancelled(t);
     end(t, 0);
-    t->vm->running = NULL;
+    vm->running = NULL;
 }
 
 static void on_turn(void *arg)
@@ -243,7 +244,8 @@ static int continue_wait(lua_State *L, int status, lua_KContext ctx)
     return t->k(L, status, t->ctx);
 }
 
-int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction k, lua_KContext ctx)
+int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction k,
+              lua_KContext ctx)
 {
     struct task *t = *slot(L);
     assert(t);
@@ -254,9 +256,10 @@ int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction
     if (!lua_isyieldable(L)) {
         if (cleanup)
             cleanup(arg);
-        return lua_err_misuse(L, TASK_NO_WAIT,
-                              "this may wait, which it cannot do here: in a sort comparator, a gsub "
-                              "callback, a __tostring or __close, or while a module is loaded");
+        return lua_err_misuse(
+            L, TASK_NO_WAIT,
+            "this may wait, which it cannot do here: in a sort comparator, a gsub "
+            "callback, a __tostring or __close, or while a module is loaded");
     }
     if (t->cancelled) {
         t->cancelled = 0;

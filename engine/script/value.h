@@ -1,7 +1,8 @@
 /*
- * The values that projects and templates hold (lua/jinja/value.lua), as C makes them. A dict is a table
- * with the metatable "dex.dict": its entries, and under the key ORDER an array of its keys in order. A list
- * is a plain sequence with the metatable "dex.list". None is a light userdata of NULL.
+ * The values that projects and templates hold (lua/jinja/value.lua), as C makes them. A dict is a
+ * table with the metatable "dex.dict": its entries, and under the key ORDER an array of its keys in
+ * order. A list is a plain sequence with the metatable "dex.list". None is a light userdata of
+ * NULL.
  */
 #ifndef DEX_SCRIPT_VALUE_H
 #define DEX_SCRIPT_VALUE_H
@@ -22,7 +23,10 @@ void value_new_list(lua_State *L);
 
 void value_push_none(lua_State *L);
 
-/* dict[key] = value, a new key going to the end: pops the value, and under it the key. Neither may be nil. */
+/*
+ * dict[key] = value, a new key going to the end: pops the value, and under it the key. Neither may
+ * be nil.
+ */
 void value_set(lua_State *L, int dict);
 
 /* Whether the value is none. */

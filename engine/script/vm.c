@@ -67,8 +67,8 @@ static void make_globals_strict(lua_State *L)
 }
 
 /*
- * Compiles the text on top of the stack, named by its path, and replaces it by the function and the path, as a
- * searcher gives them.
+ * Compiles the text on top of the stack, named by its path, and replaces it by the function and the
+ * path, as a searcher gives them.
  */
 static int load_module(lua_State *L, const char *name, const char *path)
 {
@@ -123,7 +123,8 @@ static int search_dir(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const char *slashed = luaL_gsub(L, name, ".", "/");
-    const char *path = lua_pushfstring(L, "%s/%s.lua", lua_tostring(L, lua_upvalueindex(1)), slashed);
+    const char *path =
+        lua_pushfstring(L, "%s/%s.lua", lua_tostring(L, lua_upvalueindex(1)), slashed);
     if (access(path, F_OK) < 0) {
         lua_pushfstring(L, "no file '%s'", path);
         return 1;

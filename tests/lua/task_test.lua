@@ -27,7 +27,7 @@ end)
 t.test("several tasks wait for one", function()
   local one = loop.spawn(function() loop.sleep(0.005); return 7 end)
   local sum, others = 0, {}
-  for i = 1, 50 do 
+  for i = 1, 50 do
     others[i] = loop.spawn(function()
       local seven = one:wait()
       sum = sum + seven
@@ -113,7 +113,9 @@ end)
 t.test("variables marked <close> are closed when a task fails or is dropped", function()
   local closed = {}
   local function guard(name)
-    return setmetatable({}, { __close = function(_, e) closed[#closed + 1] = name .. ":" .. tostring(e and e.message) end })
+    return setmetatable({}, { __close = function(_, e)
+      closed[#closed + 1] = name .. ":" .. tostring(e and e.message)
+    end })
   end
   local handle = loop.spawn(function()
     local _ <close> = guard "failed"

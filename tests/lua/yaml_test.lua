@@ -38,7 +38,8 @@ t.test("dates go to the hook, when there is one", function()
   yaml.date_hook = function(text) return text:sub(1, 4) == "2026" and list { text } or nil end
   local v = yaml.decode("[2026-01-02, 2026-01-02 03:04:05.5 +01:00, 2025-01-01, 2026-1-2, '2026-01-02']")
   yaml.date_hook = nil
-  t.eq(v, list { list { "2026-01-02" }, list { "2026-01-02 03:04:05.5 +01:00" }, "2025-01-01", "2026-1-2", "2026-01-02" })
+  t.eq(v, list { list { "2026-01-02" }, list { "2026-01-02 03:04:05.5 +01:00" }, "2025-01-01", "2026-1-2",
+    "2026-01-02" })
 end)
 
 t.test("keys keep their order, the last of equal ones wins", function()
@@ -89,7 +90,8 @@ end)
 
 t.test("libyaml's words and position", function()
   t.eq(fails("a: b: c", "^mapping values are not allowed in this context$"), "1:5")
-  t.eq(fails("a:\n  - b\n c: 1", "^did not find expected key while parsing a block mapping that begins in line 1$"), "3:2")
+  t.eq(fails("a:\n  - b\n c: 1", "^did not find expected key while parsing a block mapping that begins in line 1$"),
+    "3:2")
   t.eq(fails("a:\nx: @y", "cannot start any token while scanning for the next token"), "2:4")
   t.eq(fails("a: [1\n", "did not find expected ',' or ']' while parsing a flow sequence that begins in line 1"), "2:1")
   t.eq(fails("a: 1\nb: '\xff'", "invalid leading UTF%-8 octet"), "2:5")

@@ -1,8 +1,8 @@
 /*
- * luatest FILE.lua [ARGUMENT...]: runs a Lua file as the main task of a VM like dex-lua's own, for tests. The file
- * gets the arguments, and `require` finds modules beside it. Its status: 1 after an error, which is printed with
- * its traceback; what the file returns if that is an integer; with tests/lua/tap.lua loaded, what tap.finish
- * gives; else 0.
+ * luatest FILE.lua [ARGUMENT...]: runs a Lua file as the main task of a VM like dex-lua's own, for
+ * tests. The file gets the arguments, and `require` finds modules beside it. Its status: 1 after an
+ * error, which is printed with its traceback; what the file returns if that is an integer; with
+ * tests/lua/tap.lua loaded, what tap.finish gives; else 0.
  */
 #include <lauxlib.h>
 #include <stdio.h>
@@ -12,11 +12,13 @@
 #include "base/mem.h"
 #include "io/loop.h"
 #include "io/signals.h"
+#include "run/libs.h"
 #include "script/signal_hook.h"
 #include "script/task.h"
 #include "script/vm.h"
 
-int luaopen_dex_run(lua_State *L) __attribute__((weak));
+#pragma weak luaopen_dex_graph
+#pragma weak luaopen_dex_run
 
 struct app {
     struct loop *loop;
@@ -90,8 +92,8 @@ static void ended(struct task *t, int ok, void *arg)
 static void start(struct vm *vm, void *arg)
 {
     struct app *app = arg;
-    if (luaopen_dex_run)
-        vm_preload(vm, "dex.run", luaopen_dex_run);
+    vm_preload(vm, "dex.graph", luaopen_dex_graph);
+    vm_preload(vm, "dex.run", luaopen_dex_run);
     const char *slash = strrchr(app->argv[1], '/');
     char *dir = slash ? mem_strndup(app->argv[1], (size_t)(slash - app->argv[1])) : mem_strdup(".");
     vm_add_module_dir(vm, dir);

@@ -71,6 +71,9 @@ static void test_buf(void)
     for (int i = 0; i < 1000; i++)
         buf_printf(&b, "%03d", i);
     CHECK(b.len == 3000 && strncmp(b.data + 2997, "999", 4) == 0);
+    buf_printf(&b, "%0300d", 1); /* longer than its first try */
+    CHECK(b.len == 3300);
+    b.data[b.len = 3000] = '\0';
     char *s = buf_take(&b);
     CHECK(strlen(s) == 3000 && b.data == NULL && b.len == 0);
     mem_free(s);
@@ -103,7 +106,7 @@ static void test_list(void)
     list_splice(&head, &other);
     CHECK(list_empty(&other));
     int sum = 0;
-    list_each(it, &head) {
+    list_each (it, &head) {
         struct item *item = list_entry(it, struct item, node);
         sum = sum * 10 + item->n;
         list_remove(it);
@@ -153,18 +156,38 @@ static void test_scalar(void)
         const char *text;
         enum scalar_kind kind;
     } cases[] = {
-        { "", SCALAR_NULL },       { "~", SCALAR_NULL },     { "NULL", SCALAR_NULL },
-        { "nULL", SCALAR_TEXT },   { "yes", SCALAR_BOOL },   { "Off", SCALAR_BOOL },
-        { "n", SCALAR_TEXT },      { "trUe", SCALAR_TEXT },  { "0", SCALAR_INT },
-        { "+1_2", SCALAR_INT },    { "08", SCALAR_TEXT },    { "0x", SCALAR_TEXT },
-        { "0b2", SCALAR_TEXT },    { "1:59", SCALAR_INT },   { "1:60", SCALAR_TEXT },
-        { "1.", SCALAR_FLOAT },    { "1e3", SCALAR_TEXT },   { "1.e+3", SCALAR_FLOAT },
-        { ".", SCALAR_TEXT },      { "-", SCALAR_TEXT },     { "+.inf", SCALAR_FLOAT },
-        { "-.nan", SCALAR_TEXT },  { "1:2.", SCALAR_FLOAT }, { "2026-01-02", SCALAR_TIME },
-        { "2026-1-2", SCALAR_TEXT }, { "2026-1-2 1:02:03", SCALAR_TIME },
-        { "2026-01-02T03:04:05.6Z", SCALAR_TIME }, { "2026-01-02 03:04:05 +1:30", SCALAR_TIME },
-        { "2026-01-02 03:04", SCALAR_TEXT }, { "2026-01-02x", SCALAR_TEXT },
-        { "18446744073709551616", SCALAR_WIDE }, { "0x8000000000000000", SCALAR_WIDE },
+        { "", SCALAR_NULL },
+        { "~", SCALAR_NULL },
+        { "NULL", SCALAR_NULL },
+        { "nULL", SCALAR_TEXT },
+        { "yes", SCALAR_BOOL },
+        { "Off", SCALAR_BOOL },
+        { "n", SCALAR_TEXT },
+        { "trUe", SCALAR_TEXT },
+        { "0", SCALAR_INT },
+        { "+1_2", SCALAR_INT },
+        { "08", SCALAR_TEXT },
+        { "0x", SCALAR_TEXT },
+        { "0b2", SCALAR_TEXT },
+        { "1:59", SCALAR_INT },
+        { "1:60", SCALAR_TEXT },
+        { "1.", SCALAR_FLOAT },
+        { "1e3", SCALAR_TEXT },
+        { "1.e+3", SCALAR_FLOAT },
+        { ".", SCALAR_TEXT },
+        { "-", SCALAR_TEXT },
+        { "+.inf", SCALAR_FLOAT },
+        { "-.nan", SCALAR_TEXT },
+        { "1:2.", SCALAR_FLOAT },
+        { "2026-01-02", SCALAR_TIME },
+        { "2026-1-2", SCALAR_TEXT },
+        { "2026-1-2 1:02:03", SCALAR_TIME },
+        { "2026-01-02T03:04:05.6Z", SCALAR_TIME },
+        { "2026-01-02 03:04:05 +1:30", SCALAR_TIME },
+        { "2026-01-02 03:04", SCALAR_TEXT },
+        { "2026-01-02x", SCALAR_TEXT },
+        { "18446744073709551616", SCALAR_WIDE },
+        { "0x8000000000000000", SCALAR_WIDE },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (kind(cases[i].text) != (int)cases[i].kind)

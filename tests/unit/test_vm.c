@@ -187,7 +187,9 @@ static void fails(struct vm *vm, void *arg)
     CHECK(strstr(end.text, "stack overflow") != NULL);
     call(t, "coroutine.yield()", &wait, &end);
     CHECK(end.code == TASK_STRAY_YIELD);
-    call(t, "local x <close> = setmetatable({}, {__close = function() error('second') end}) error('first')",
+    call(t,
+         "local x <close> = setmetatable({}, {__close = function() error('second') end}) "
+         "error('first')",
          &wait, &end);
     CHECK_TEXT(end.text, "first");
     call(t, "return 7", &wait, &end);
@@ -236,11 +238,11 @@ static void hears_signals(struct vm *vm, void *arg)
     (void)arg;
     CHECK(signal_hook_call(vm, "SIGINT") == 0);
     run_source(vm->L, "local core = require 'dex.core'\n"
-                               "core.on_signal(function(name) core.heard = name end)");
+                      "core.on_signal(function(name) core.heard = name end)");
     CHECK(signal_hook_call(vm, "SIGINT") == 1);
     turn(vm);
     run_source(vm->L, "local core = require 'dex.core'\n"
-                               "core.on_signal(nil) return core.heard");
+                      "core.on_signal(nil) return core.heard");
     CHECK_TEXT(lua_tostring(vm->L, -1), "SIGINT");
     CHECK(signal_hook_call(vm, "SIGINT") == 0);
     lua_settop(vm->L, 0);
@@ -276,7 +278,10 @@ static void run_program(struct vm *vm, void *arg)
     CHECK(loop_run(vm->loop, &e) == 0);
 }
 
-/* Gives Lua a little more memory each time, until the program runs through: nothing may leak or crash. */
+/*
+ * Gives Lua a little more memory each time, until the program runs through: nothing may leak or
+ * crash.
+ */
 static void test_memory_faults(void)
 {
     struct err e = ERR_INIT;
@@ -289,7 +294,8 @@ static void test_memory_faults(void)
         int failed = vm_protect(vm, run_program, &end, &e) < 0;
         ok = !failed && end.ok;
         failures += !ok;
-        const char *words = failed ? e.message : end.text; /* luaL_checkstack cannot tell the two apart */
+        const char *words =
+            failed ? e.message : end.text; /* luaL_checkstack cannot tell the two apart */
         if (!ok && !strstr(words, "memory") && !strstr(words, "stack overflow"))
             printf("  with %zu bytes: %s\n", more, words);
         CHECK(ok || strstr(words, "memory") || strstr(words, "stack overflow"));
@@ -312,7 +318,8 @@ static void use_override(struct vm *vm, void *arg)
     CHECK(strstr(lua_tostring(L, 1), "module 'bad' does not load: lua/bad.lua:2:") != NULL);
     CHECK(!lua_toboolean(L, 2));
     run_source(vm->L, "return table.concat(require('dex.embed').list(''), ' ')");
-    CHECK_TEXT(lua_tostring(L, 1), "lua/bad.lua lua/hello.lua lua/pack/init.lua stdlib/deep/er.lua");
+    CHECK_TEXT(lua_tostring(L, 1),
+               "lua/bad.lua lua/hello.lua lua/pack/init.lua stdlib/deep/er.lua");
     lua_settop(L, 0);
 }
 
