@@ -102,6 +102,8 @@ filter("float(default?)", function(x, default)
     if f ~= nil then return f end
     return default
   end
+  local mt = type(x) == "table" and getmetatable(x)
+  if mt and mt.__float then return mt.__float(x) end
   return default
 end)
 
@@ -135,6 +137,9 @@ filter("round(precision?, method?)", function(x, precision, method)
     return fault.raise("FilterArgumentError", "method must be common, ceil or floor")
   end
   if type(x) == "boolean" then x = x and 1 or 0 end
+  local mt = type(x) == "table" and getmetatable(x)
+  if mt and mt.__round and method == "common" then return mt.__round(x, precision) end
+  if mt and mt.__float then x = mt.__float(x) end
   if type(x) ~= "number" and not bigint.is(x) then
     return fault.type(("type %s doesn't define __round__ method"):format(runtime.type_name(x)))
   end

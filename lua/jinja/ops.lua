@@ -385,6 +385,12 @@ local function order(op, a, b)
     end
     if ma == mb and ma and ma.__lt and ma ~= Big then return f(a, b) end
   end
+  -- exact numbers of the database beside plain ones
+  local float_a, float_b = type(a) == "table" and ma.__float, type(b) == "table" and mb.__float
+  if float_a or float_b then
+    x, y = float_a and float_a(a) or x, float_b and float_b(b) or y
+    if math_type(x) and math_type(y) then return f(x, y) end
+  end
   return not_ordered(op, a, b)
 end
 

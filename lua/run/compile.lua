@@ -2,6 +2,7 @@
 
 local context = require "run.context"
 local err = require "err"
+local flags = require "run.flags"
 local jinja = require "jinja"
 local relations = require "run.relation"
 local value = require "jinja.value"
@@ -56,6 +57,7 @@ function M.prefix(sql, ctes)
   local past = word(sql, at, "with")
   if past then
     past = word(sql, skip_blank(sql, past), "recursive") or past
+    past = sql:match("^%s*()", past)
     return sql:sub(1, past - 1) .. list .. ", " .. sql:sub(past)
   end
   local start = sql:match("^%s*()")
@@ -122,7 +124,7 @@ end
 local function is_relational_test(state, node)
   if node.resource_type ~= "test" or opt(node.relation_name) then return false end
   local store = opt(node.config.store_failures)
-  if store == nil then store = state.run.flags and state.run.flags.store_failures end
+  if store == nil then store = flags.of(state).store_failures end
   return store == true
 end
 

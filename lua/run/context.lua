@@ -231,9 +231,7 @@ function members.api(state)
   return api
 end
 
-function members.flags(state)
-  return state.run and state.run.flags or flags.new(state.project, state.run)
-end
+members.flags = flags.of
 
 function members.config(state) return config_object.running(state) end
 

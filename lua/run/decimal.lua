@@ -1,6 +1,8 @@
---- Exact numbers from the database: what `numeric` columns hold when it is no 64-bit integer. They print as the
--- database writes them; sums, differences and products are exact as long as their digits fit 64 bits, and
--- floats beyond that.
+--- Exact numbers from the database: what `numeric` columns hold when it is no integer. They print as the database
+-- writes them; sums, differences and products are exact as long as their digits fit 64 bits, and floats beyond
+-- that.
+
+local bigint = require "jinja.bigint"
 
 local M = {}
 
@@ -12,10 +14,11 @@ local MAX_DIGITS = 18
 --- Makes a value from the text of a number: an integer where it is one and fits, a float for NaN and the
 --- infinities, else a decimal.
 ---@param text string
----@return integer|number|table
+---@return integer|number|table integer, float, big integer or decimal
 function M.parse(text)
-  local integer = text:find("^-?%d+$") and #text <= MAX_DIGITS and math.tointeger(tonumber(text))
-  if integer then return integer end
+  if text:find("^-?%d+$") then
+    return #text <= MAX_DIGITS and math.tointeger(tonumber(text)) or bigint.parse(text, 10)
+  end
   if text == "NaN" then return 0 / 0 end
   if text == "Infinity" then return math.huge end
   if text == "-Infinity" then return -math.huge end
@@ -89,14 +92,29 @@ Decimal.__mod = function(a, b) return tonumber_of(a) % tonumber_of(b) end
 Decimal.__idiv = function(a, b) return tonumber_of(a) // tonumber_of(b) end
 Decimal.__pow = function(a, b) return tonumber_of(a) ^ tonumber_of(b) end
 Decimal.__unm = function(a) return a.digits and from_digits(-a.digits, a.scale) or -tonumber_of(a) end
-Decimal.__eq = function(a, b) return a.text == b.text or tonumber_of(a) == tonumber_of(b) end
+Decimal.__eq = function(a, b)
+  if M.is(a) and M.is(b) and a.text == b.text then return true end
+  return tonumber_of(a) == tonumber_of(b)
+end
 Decimal.__lt = function(a, b) return tonumber_of(a) < tonumber_of(b) end
 Decimal.__le = function(a, b) return tonumber_of(a) <= tonumber_of(b) end
 Decimal.__tostring = function(a) return a.text end
 Decimal.__concat = function(a, b) return tostring(a) .. tostring(b) end
 Decimal.__repr = function(a) return ("Decimal('%s')"):format(a.text) end
 Decimal.__truth = function(a) return tonumber_of(a) ~= 0 end
---- What filters such as `int`, `float` and `round` take.
-Decimal.__tonumber = tonumber_of
+Decimal.__pytype = "Decimal"
+
+-- What the filters int, float, abs and round ask for.
+Decimal.__float = tonumber_of
+Decimal.__int = function(a)
+  local n = tonumber_of(a)
+  return math.tointeger(n < 0 and math.ceil(n) or math.floor(n)) or bigint.parse(a.text:match("^-?%d+"), 10)
+end
+Decimal.__abs = function(a) return a.text:sub(1, 1) == "-" and M.parse(a.text:sub(2)) or a end
+Decimal.__round = function(a, precision)
+  local n = tonumber_of(a)
+  return M.parse((("%%.%df"):format(math.max(precision, 0))):format(n))
+end
+Decimal.__hash = function(a) return a.text end
 
 return M

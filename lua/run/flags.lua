@@ -68,4 +68,13 @@ function M.new(project, run)
   return setmetatable({ from = { own, project.flags or {}, opt(project.args) or {} } }, Flags)
 end
 
+--- The flags of a state: one object for a run.
+---@param state table with `project`, and `run` unless files are parsed
+function M.of(state)
+  local run = state.run
+  if not run then return M.new(state.project) end
+  if not run.flags then run.flags = M.new(state.project, run) end
+  return run.flags
+end
+
 return M

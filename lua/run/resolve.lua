@@ -1,6 +1,7 @@
 --- What ref() and source() mean: while files are parsed they are noted, later they give the relation.
 
 local err = require "err"
+local flags = require "run.flags"
 local graph = require "project.graph"
 local relations = require "run.relation"
 local value = require "jinja.value"
@@ -95,8 +96,7 @@ local function check_known(state, target, call)
 end
 
 local function with_limit(state, relation)
-  local flags = state.run and state.run.flags
-  if flags and flags.empty and state.node.resource_type ~= "operation" then
+  if state.run and flags.of(state).empty and state.node.resource_type ~= "operation" then
     return relations.with(relation, { limit = 0 })
   end
   return relation
