@@ -267,7 +267,7 @@ function M.install(Compiler)
       return
     end
     local place = ("%s[%s]"):format(box, quote(node.name))
-    if signature and not node.spread and not node.kwspread then
+    if signature and not signature.raw and not node.spread and not node.kwspread then
       local positions, why = registry.place(signature, #node.args, node.names)
       if positions then
         self:put("(" .. place .. "(")

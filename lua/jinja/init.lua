@@ -85,14 +85,14 @@ end
 local cache, cached = {}, 0
 local MOST_CACHED = 20000
 
---- Compiles a template. The same text of the same file is compiled once per process.
+--- Compiles a template. The same text of the same file is compiled once per process, unless `keep` is false.
 ---@param source string
----@param opts? {file: string|nil, line: integer|nil, snapshots: boolean|nil, filters: table|nil, tests: table|nil}
+---@param opts? {file: string|nil, line: integer|nil, snapshots: boolean|nil, filters: table|nil, tests: table|nil, keep: boolean|nil}
 ---@return jinja.Template
 function M.compile(source, opts)
   opts = opts or {}
   local key = ("%s\0%d\0%s"):format(opts.file or "", opts.line or 1, source)
-  local special = opts.filters or opts.tests or opts.snapshots
+  local special = opts.filters or opts.tests or opts.snapshots or opts.keep == false
   if not special and cache[key] then return cache[key] end
   local tree = parser.parse(source, opts)
   local template = setmetatable({ file = opts.file, source = tree.source, opts = opts, tree = tree,
