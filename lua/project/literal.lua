@@ -1,5 +1,6 @@
---- Reads templates that only call ref, source, config and var with literal arguments, which most models do,
--- without compiling them. Anything else is left to the template engine.
+--- Reads templates without compiling them that only call ref, source, config and var with literal arguments,
+-- print `this` or `target`, and ask `is_incremental()`, which is false while files are parsed. Most models are
+-- like that. Anything else is left to the template engine.
 
 local lpeg = require "lpeg"
 local value = require "jinja.value"
@@ -54,8 +55,18 @@ local call = Ct(Cg(Cp(), "pos") * Cg(C(P "ref" + "source" + "config" + "var"), "
 
 local plain = (P(1) - P "{") ^ 1 + P "{" * -S "{%#"
 local comment = P "{#" * (P(1) - P "#}") ^ 0 * "#}"
-local expression = P "{{" * P "-" ^ -1 * space * call * space * P "-" ^ -1 * "}}"
-local document = Ct((plain + comment + expression) ^ 0) * -1
+local path = (P "this" + "target") * word_end * ("." * name / 0) ^ 0
+local expression = P "{{" * P "-" ^ -1 * space * (call + path) * space * P "-" ^ -1 * "}}"
+
+local function tag(inside) return P "{%" * P "-" ^ -1 * space * inside * space * P "-" ^ -1 * "%}" end
+local asks = P "is_incremental" * space * "(" * space * ")"
+local body = P {
+  "body",
+  body = (plain + comment + expression + V "conditional") ^ 0,
+  -- what stands under a condition that is false is read, and forgotten
+  conditional = tag(P "if" * space * asks) * (V "body" / 0) * (tag "else" * V "body") ^ -1 * tag "endif",
+}
+local document = Ct(body) * -1
 
 --- A call with literal arguments.
 ---@class dex.LiteralCall
@@ -63,13 +74,17 @@ local document = Ct((plain + comment + expression) ^ 0) * -1
 ---@field args {positional: boolean, keyword: string|nil, value: any}[]
 ---@field pos integer byte position in the source
 
---- The calls of a template, or nil when it has anything else for Jinja to do.
+--- The calls of a template, or nil when it has anything else for Jinja to do. `incremental` in the list tells
+--- whether it asks is_incremental().
 ---@param source string
----@return dex.LiteralCall[]|nil
+---@return dex.LiteralCall[]|{incremental: boolean|nil}|nil
 function M.calls(source)
   if not source:find("{[{%%#]") then return {} end
-  if source:find("{%", 1, true) then return nil end
-  return document:match(source)
+  local asked = source:find("is_incremental", 1, true)
+  if not asked and source:find("{%", 1, true) then return nil end
+  local calls = document:match(source)
+  if calls and asked then calls.incremental = true end
+  return calls
 end
 
 local one_call = space * call * space * -1

@@ -181,10 +181,18 @@ local function new_node(project, candidate, source, whole)
   return build.sql(project, of)
 end
 
+-- Templates that were compiled to read them are kept for the run, as long as they are few: each takes more
+-- memory than its node.
+local MOST_KEPT = 2000
+local kept = 0
+
 local Info = { __index = function(info, key)
   if key ~= "template" or not info.source then return nil end
-  local template = jinja.compile(info.source, { file = info.display, line = info.line })
-  rawset(info, "template", template)
+  local template = jinja.compile(info.source, { file = info.display, line = info.line, keep = false })
+  if kept < MOST_KEPT then
+    kept = kept + 1
+    rawset(info, "template", template)
+  end
   return template
 end }
 

@@ -5,6 +5,7 @@ local build = require "project.node"
 local err = require "err"
 local jinja = require "jinja"
 local literal = require "project.literal"
+local macros = require "project.macros"
 local merge = require "project.merge"
 local value = require "jinja.value"
 local vars = require "project.vars"
@@ -79,6 +80,11 @@ local function from_text(project, node, source)
   local calls = literal.calls(source)
   if not calls then return nil end
   local capture = M.new_capture()
+  if calls.incremental then
+    local macro = macros.find(project, "is_incremental", node.package_name)
+    if not macro or macro.package_name ~= "dbt" then return nil end
+    capture.macros[macro.unique_id] = true
+  end
   for _, call in ipairs(calls) do
     if not handlers[call.name](capture, call, project, node) then return nil end
   end

@@ -237,6 +237,84 @@ test.shop.unique_stg_a_id.944f84deb7]])
   equal(project.nodes[found[2]].alias, "not_null_stg_a_b48cc94585329ccdeb05411a3af6fe97")
 end)
 
+test("models that are read without being compiled", function()
+  local literal = require "project.literal"
+  local function calls(source)
+    local found = literal.calls(source)
+    if not found then return nil end
+    local out = {}
+    for i, call in ipairs(found) do
+      local args = {}
+      for j, arg in ipairs(call.args) do
+        args[j] = (arg.keyword and arg.keyword .. "=" or "") .. require("jinja").str(arg.value)
+      end
+      out[i] = call.name .. "(" .. table.concat(args, ",") .. ")"
+    end
+    return table.concat(out, " ")
+  end
+  equal(calls("select 1"), "")
+  equal(calls("a {{ ref('x') }} {#- {{ ref('y') }} #} {{- source ( \"a\" , 'b' ) -}} {b}"), "ref(x) source(a,b)")
+  equal(calls("{{ config(a=1, b=-2.5, c=[1, 'x',], d={'k': none, \"l\": True}, e=()) }}"), nil)
+  equal(calls("{{ config(a=1, b=-2.5, c=[1, 'x',], d={'k': none, \"l\": True},) }}"),
+    "config(a=1,b=-2.5,c=[1, 'x'],d={'k': None, 'l': True})")
+  equal(calls("{{ ref('p', 'm', v=2) }} {{ this }} {{ target.name }}"), "ref(p,m,v=2)")
+  equal(calls("{{ ref('a' ~ 'b') }}"), nil)
+  equal(calls("{{ ref('it\\'s') }}"), nil)
+  equal(calls("{% set x = 1 %}"), nil)
+  equal(calls("{% if is_incremental() %} {{ ref('y') }} {%- else -%} {{ ref('z') }} {% endif %} {{ ref('q') }}"),
+    "ref(z) ref(q)")
+  equal(calls("{% if is_incremental() %} {{ foo() }} {% endif %}"), nil)
+  equal(calls("{% if is_incremental() %}"), nil)
+end)
+
+test("what is read without being compiled is what a render finds", function()
+  local files = {
+    ["macros/own.sql"] = "{% macro id(x) %}{{ return(x) }}{% endmacro %}",
+    ["models/a.sql"] = "select 1",
+    ["models/plain.sql"] = "{{ config(materialized='incremental', tags=['x']) }} select * from {{ ref('a') }}"
+      .. "{% if is_incremental() %} where {{ ref('nope') }} {% endif %}",
+    ["models/rendered.sql"] = "{{ config(materialized=id('incremental'), tags=['x']) }} select * from {{ ref(id('a')) }}"
+      .. "{% if is_incremental() %} where {{ ref('nope') }} {% endif %}",
+  }
+  local project = fixture.load(files)
+  local one, two = project.nodes["model.shop.plain"], project.nodes["model.shop.rendered"]
+  equal(two.config, one.config)
+  equal(two.refs, one.refs)
+  equal(list(one.depends_on.macros), "macro.dbt.is_incremental")
+  equal(list(two.depends_on.macros), "macro.dbt.is_incremental macro.shop.id")
+end)
+
+test("names are made by the project's macros", function()
+  local project = fixture.load {
+    ["macros/names.sql"] = [[
+{% macro generate_schema_name(custom_schema_name, node) -%}
+  {%- if custom_schema_name is none -%} {{ target.schema }} {%- else -%} {{ custom_schema_name }}_{{ node.name }} {%- endif -%}
+{%- endmacro %}
+{% macro default__generate_alias_name(custom_alias_name=none, node=none) %}x_{{ node.name }}{% endmacro %}
+]],
+    ["models/a.sql"] = "{{ config(schema='s') }} select 1",
+    ["models/b.sql"] = "select 1",
+  }
+  equal(project.nodes["model.shop.a"].relation_name, '"db"."s_a"."x_a"')
+  equal(project.nodes["model.shop.b"].relation_name, '"db"."sch"."x_b"')
+end)
+
+test("a generic test of the project may configure itself and refer to nodes", function()
+  local project = fixture.load {
+    ["models/a.sql"] = "select 1", ["models/b.sql"] = "select 1",
+    ["tests/generic/mine.sql"] = "{% test mine(model, column_name, other) %}{{ config(severity='warn', tags=['m']) }}"
+      .. "select * from {{ model }}, {{ ref('b') }} where {{ column_name }} = {{ other }}{% endtest %}",
+    ["models/p.yml"] = "models:\n- name: a\n  columns: [{name: x, tests: [{mine: {other: 1, config: {limit: 3}}}]}]\n",
+  }
+  local node
+  for _, n in pairs(project.nodes) do
+    if n.resource_type == "test" then node = n end
+  end
+  equal(node.config.severity .. node.config.limit, "warn3")
+  equal(list(node.tags), "m")
+  equal(list(node.depends_on.nodes), "model.shop.a model.shop.b")
+end)
+
 test("versions of a model", function()
   local project = fixture.load {
     ["models/dim_v1.sql"] = "select 1 as id",
