@@ -255,6 +255,9 @@ function M.attr(x, name)
     end
   end
   if hidden(name) then
+    -- hidden are Python's own attributes, not the items of a mapping: package._macro
+    local mt = type(x) == "table" and getmetatable(x)
+    if mt and mt.__contains and mt.__getitem and mt.__contains(x, name) then return mt.__getitem(x, name) end
     return unsafe(x, name)
   end
   local v = attribute(x, name)
