@@ -191,14 +191,20 @@ local function config_call(settings)
   return #parts > 0 and "{{ config(" .. table.concat(parts, ",") .. ") }}" or ""
 end
 
--- Whether a macro's text can neither configure the test nor refer to another node.
-local function is_plain(macro)
-  if macro.plain_test == nil then
+-- Whether neither a macro nor what it calls can configure the test or refer to another node. Worked out once for
+-- each macro, from the texts.
+local function is_plain(project, macro)
+  if macro.plain == nil then
+    macro.plain = true -- for macros that call each other
     local body = macro.source
-    macro.plain_test = not (body:find("config", 1, true) or body:find("ref%s*%(") or body:find("source%s*%(")
-      or body:find("graph", 1, true))
+    local plain = not (body:find("config%s*%(") or body:find("config%.set") or body:find("%f[%w_]ref%s*%(")
+      or body:find("%f[%w_]source%s*%(") or body:find("%f[%w_]graph%f[^%w_]") or body:find("dispatch%s*%(%s*[^'\"%s]"))
+    for _, id in ipairs(plain and macros.calls_of(project, macro) or {}) do
+      plain = plain and is_plain(project, project.macros[id])
+    end
+    macro.plain = plain
   end
-  return macro.plain_test
+  return macro.plain
 end
 
 local function looks_like_call(text) return text:find("^%s*[%a_]+%s*%(.+%)%s*$") end
@@ -332,7 +338,7 @@ local function new_node(project, spec)
     raw_code = ("{{ %stest_%s(**_dbt_generic_test_kwargs) }}%s"):format(spec.namespace and spec.namespace .. "." or "",
       spec.name, config_call(spec.settings)),
     tags = sorted_tags(spec.column and columns.tags(spec.column), target.tags, config_tags),
-    column_name = spec.args.column_name, file_key_name = target.key, attached_node = target.attached,
+    column_name = spec.column and spec.args.column_name, file_key_name = target.key, attached_node = target.attached,
     test_metadata = build.test_metadata(spec.name, spec.args, spec.namespace),
   })
 end
@@ -345,7 +351,7 @@ local function load_one(project, spec, given)
   local entry = spec.target.entry
   local info = { file = entry.file.abs, display = entry.file.display, line = spec.line, macro = macro,
     package = entry.package, hooks = {} }
-  local capture = is_plain(macro) and from_arguments(spec) or nil
+  local capture = is_plain(project, macro) and from_arguments(spec) or nil
   local called
   if not capture then
     node.config = build.config("test")
