@@ -346,9 +346,11 @@ function M.resolve_one(project, id)
   resolve(project, node, {})
   project.problems:check()
   project.parents[id], project.children[id] = node.depends_on.nodes, {}
-  project.ids[#project.ids + 1] = id
-  project.order[#project.order + 1] = id
-  project.position[id] = #project.order
+  if not project.position[id] then
+    project.ids[#project.ids + 1] = id
+    project.order[#project.order + 1] = id
+    project.position[id] = #project.order
+  end
   for _, parent in ipairs(node.depends_on.nodes) do
     local list = project.children[parent]
     if list then list[#list + 1] = id end

@@ -205,6 +205,8 @@ local function new_info(candidate, source, line)
     package = candidate.package }, Info)
 end
 
+local plural = { model = "models", seed = "seeds", snapshot = "snapshots", test = "tests", analysis = "analyses" }
+
 -- Puts a finished node where it belongs; a second enabled one with the same id is an error.
 local function place(project, node, info)
   local id = node.unique_id
@@ -217,7 +219,7 @@ local function place(project, node, info)
   end
   local other = project.nodes[id]
   if other then
-    err.raise { code = 116, message = ("two %ss have the name '%s': the other one is %s"):format(node.resource_type,
+    err.raise { code = 116, message = ("two %s have the name '%s': the other one is %s"):format(plural[node.resource_type],
       node.name, project.info[id].display), file = info.display, line = 1,
       hint = "rename one of them: ref() finds a node by its name" }
   end
@@ -338,6 +340,7 @@ function M.inline(project, sql)
   local name = "inline_query"
   local candidate = { kind = "analysis", name = name, package = package, inline = true, block = { contents = sql, contents_line = 1 },
     file = { path = name .. ".sql", original = name .. ".sql", display = "--inline", abs = package.dir, name = name } }
+  value.del(project.nodes, unique_id(candidate))
   load_sql(project, candidate)
   return unique_id(candidate)
 end

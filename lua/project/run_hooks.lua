@@ -62,14 +62,16 @@ function M.load(project)
   project.run_hooks = {}
   for _, phase in ipairs(phases) do
     local name, key = phase[1], phase[2]
-    local list = collect(project, key)
+    local list = project.problems:try(nil, collect, project, key) or {}
     project.run_hooks[name] = list
     for _, hook in ipairs(list) do
       local node = build.operation(project, hook, key)
       hook.id = node.unique_id
       project.nodes[node.unique_id] = node
       project.info[node.unique_id] = { file = hook.file, display = hook.file, line = hook.line, hooks = {}, hook = hook }
-      if hook.kind == "sql" then scan.hook(project, node, hook) end
+      if hook.kind == "sql" then
+        project.problems:try({ file = hook.file, line = hook.line }, scan.hook, project, node, hook)
+      end
     end
   end
 end

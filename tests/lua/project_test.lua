@@ -495,6 +495,26 @@ fails("a version of dbt that is not there", { ["dbt_project.yml"] = "name: shop\
 fails("a package that is not installed", { ["packages.yml"] = "packages:\n- package: dbt-labs/dbt_utils\n  version: 1.0.0\n" },
   "119 packages.yml:2: a package is not installed in dbt_packages: dbt_utils")
 
+test("template errors name file and line", function()
+  local function failure(source) return (fixture.failure { ["models/a.sql"] = source }) end
+  matches(failure("select 1\n\n{% if %}"), "^201 models/a.sql:3: ")
+  matches(failure("select 1\n{{ config(materialized=nope()) }}"), "^202 models/a.sql:2: .*nope")
+  matches(failure("\n\nselect {{ exceptions.raise_compiler_error('no') }}"), "models/a.sql:3: no")
+  matches(fixture.failure { ["macros/m.sql"] = "\n{% macro m() %}\n{{ 1 + }}\n{% endmacro %}" }, "^201 macros/m.sql:3: ")
+  matches(fixture.failure { ["dbt_project.yml"] = "name: shop\nprofile: shop\non-run-start:\n- select 1\n- '{{ 1 + }}'\n" },
+    "^201 dbt_project.yml:5: ")
+end)
+
+test("SQL that is in no file", function()
+  local project = fixture.load { ["models/a.sql"] = "select 1" }
+  local id = require("project").inline(project, "select * from {{ ref('a') }}")
+  equal(list(project.nodes[id].depends_on.nodes), "model.shop.a")
+  equal(project.info[id].display, "--inline")
+  local ok, e = pcall(require("project").inline, project, "select * from {{ ref('b') }}")
+  equal(ok, false)
+  equal(e.code .. " " .. tostring(e), "301 --inline:1: analysis 'inline_query' depends on a node named 'b', which was not found")
+end)
+
 test("all errors are reported, not the first", function()
   local ok, e = pcall(fixture.load, { ["models/a.sql"] = "select * from {{ ref('x') }}",
     ["models/b.sql"] = "select * from {{ ref('y') }}" })
