@@ -138,6 +138,7 @@ object.class(Column, getters, object.methods(definitions))
 local fields = { "column", "dtype", "char_size", "numeric_precision", "numeric_scale" }
 
 Column.__eq = function(a, b)
+  if getmetatable(a) ~= Column or getmetatable(b) ~= Column then return false end
   for _, key in ipairs(fields) do
     if rawget(a, key) ~= rawget(b, key) then return false end
   end

@@ -61,7 +61,7 @@ Flags.__repr = function() return "<flags>" end
 ---@param run? table with `which`, `full_refresh`, `fail_fast`
 function M.new(project, run)
   local own = {
-    which = project.command or (run and run.which),
+    which = run and run.which or project.command,
     full_refresh = run and run.full_refresh, fail_fast = run and run.fail_fast,
     warn_error_options = value.dict("error", value.list(), "warn", value.list(), "silence", value.list()),
   }

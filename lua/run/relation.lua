@@ -165,6 +165,7 @@ local function same_policy(a, b)
 end
 
 Relation.__eq = function(a, b)
+  if not M.is(a) or not M.is(b) then return false end
   for _, key in ipairs { "database", "schema", "identifier", "type", "limit", "view" } do
     if rawget(a, key) ~= rawget(b, key) then return false end
   end

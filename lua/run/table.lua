@@ -25,19 +25,17 @@ local function names_of(keys)
   return { keys = keys, index = index }
 end
 
-local function wrong_key(label, key, known)
-  err.raise { code = 202, kind = "KeyError", message = ("%s has no '%s'"):format(label, tostring(key)),
-    hint = type(key) == "string" and known and err.did_you_mean(key, known) or nil }
-end
-
 local function at(sequence, i)
   if i < 0 then i = i + #sequence end
-  local item = rawget(sequence, i + 1)
-  if item == nil then
-    err.raise { code = 202, kind = "IndexError", message = ("%s has no item %d: it has %d"):format(
-      sequence.meta.label, i, #sequence) }
-  end
-  return item
+  return rawget(sequence, i + 1)
+end
+
+-- What a name that there is not gives: undefined, and a message once it is used.
+local function unknown(sequence, name)
+  local u = value.undefined(name, ("%s has no '%s'"):format(getmetatable(sequence).label, tostring(name)))
+  local names = rawget(sequence, "names")
+  u.suggest = type(name) == "string" and names and err.did_you_mean(name, names.keys) or nil
+  return u
 end
 
 local function by_name(sequence, name)
@@ -88,7 +86,8 @@ local function sequence_class(name, getters, more)
   if more then
     for key, method in pairs(methods) do own[key] = own[key] or method end
   end
-  class.meta = { label = "a " .. name:match("[^.]+$") }
+  class.__pytype = name:match("[^.]+$")
+  class.label = "the " .. class.__pytype:lower()
   class.__methods = object.entries(own)
   class.__getattr = function(sequence, key)
     local getter = getters and getters[key]
@@ -98,16 +97,10 @@ local function sequence_class(name, getters, more)
   class.__getitem = function(sequence, key)
     if math.type(key) == "integer" then return at(sequence, key) end
     local item = by_name(sequence, key)
-    if item == nil then
-      local names = rawget(sequence, "names")
-      wrong_key(class.meta.label, key, names and names.keys)
-    end
+    if item == nil and not own[key] and not (getters and getters[key]) then return unknown(sequence, key) end
     return item
   end
-  class.__index = function(_, key)
-    if key == "meta" then return class.meta end
-    return own[key]
-  end
+  class.__index = own
   class.__iter = function(sequence)
     local i = 0
     return function()
@@ -131,7 +124,7 @@ local function sequence_class(name, getters, more)
     local shown = {}
     for i = 1, math.min(5, #sequence) do shown[i] = printing.repr(rawget(sequence, i)) end
     if #sequence > 5 then shown[6] = "..." end
-    return ("<agate.%s: (%s)>"):format(name:match("[^.]+$"), table.concat(shown, ", "))
+    return ("<agate.%s: (%s)>"):format(class.__pytype, table.concat(shown, ", "))
   end
   class.__repr = class.__tostring
   return class
