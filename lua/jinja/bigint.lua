@@ -223,7 +223,9 @@ end
 
 function M.is(x) return getmetatable(x) == Big end
 
-Big.__eq = function(a, b) return M.compare(a, b) == 0 end
+Big.__eq = function(a, b)
+  return getmetatable(a) == Big and getmetatable(b) == Big and M.compare(a, b) == 0
+end
 Big.__tostring = M.tostring
 Big.__truth = function() return true end
 Big.__hash = M.tostring

@@ -67,6 +67,7 @@ function M.hashed(k)
   end
   if t ~= "table" then return k end
   local mt = getmetatable(k)
+  if mt == M.Markup then return k.text end
   if mt == Tuple or mt and mt.__hash then
     local text = hash_text(k)
     local known = interned[text]
@@ -77,8 +78,6 @@ function M.hashed(k)
     return known
   elseif mt == List or mt == Dict or mt == M.Set then
     fault.type(("unhashable type: '%s'"):format(mt.__pytype))
-  elseif mt == M.Markup then
-    return k.text
   end
   return k
 end
@@ -169,12 +168,16 @@ M.View.__len = function(v) return #v.dict end
 function M.markup(text) return setmetatable({ text = text }, M.Markup) end
 M.Markup.__len = function(m) return utf8.len(m.text, 1, -1, true) or #m.text end
 M.Markup.__hash = function(m) return m.text end
-M.Markup.__eq = function(a, b) return a.text == b.text end
+M.Markup.__eq = function(a, b)
+  return getmetatable(a) == M.Markup and getmetatable(b) == M.Markup and a.text == b.text
+end
 
 function M.bytes(text) return setmetatable({ text = text }, M.Bytes) end
 M.Bytes.__len = function(b) return #b.text end
 M.Bytes.__hash = function(b) return b.text end
-M.Bytes.__eq = function(a, b) return a.text == b.text end
+M.Bytes.__eq = function(a, b)
+  return getmetatable(a) == M.Bytes and getmetatable(b) == M.Bytes and a.text == b.text
+end
 
 --- A method bound to its object.
 function M.bound(object, method) return setmetatable({ object = object, method = method }, M.Bound) end

@@ -100,6 +100,7 @@ function M.install(Compiler)
   function Compiler:name_expr(name)
     local var = self:lookup(name)
     if var then return var end
+    if name == "self" and self.exports then return "X_.self" end
     if name == "return" then
       local macro = self:enclosing_macro()
       if macro then macro.def.catch = true end

@@ -101,7 +101,6 @@ function M.install(Compiler)
       self:put(" then ")
     end
     if info.count then self:put(("%s=%s+1 "):format(info.i, info.i)) end
-    if info.ran then self:put(info.ran .. "=true ") end
     if info.object then self:put(("%s.i=%s "):format(info.object, info.i)) end
     self.scope.vars.loop = info.object or self:undefined("loop")
     self.scope.loop = info
@@ -112,6 +111,8 @@ function M.install(Compiler)
     self:declare(node.body, bound)
     self:body(node.body)
     self:put("end ")
+    -- as in Jinja2: a body left by break or continue does not count
+    if info.ran then self:put(info.ran .. "=true ") end
     self.continue_label = outer_label
     if node.filter and info.inline_filter then self:put("end ") end
     self:put(("::c%d:: "):format(id))
@@ -190,6 +191,10 @@ function M.install(Compiler)
     end
     self.fn.locals = self.fn.locals + 10
     local info = { i = "i" .. id, n = "c" .. id }
+    if node.otherwise then
+      info.ran = "r" .. id
+      self:put(("local %s=false "):format(info.ran))
+    end
     if mode == "full" then
       info.object = "l" .. id
       self:put(("local l%d=LP(a%d,c%d%s) "):format(id, id, id, recursive and (",d%d,f%d"):format(id, id) or ",1"))
@@ -197,7 +202,7 @@ function M.install(Compiler)
     self:put(("for i%d=1,c%d do local x%d=a%d[i%d] "):format(id, id, id, id, id))
     iteration(self, node, id, "x" .. id, info)
     self:put("end ")
-    otherwise(self, node, ("c%d==0"):format(id))
+    otherwise(self, node, "not " .. tostring(info.ran))
   end
 
   local function recursive_loop(self, node, id)

@@ -231,7 +231,7 @@ function M.install(Parser)
   end
 
   --- A tuple or a single expression. Options: `parens` (an empty one is allowed), `simple` (only plain names and
-  --- primaries, for assignment targets), `no_condition` (no inline if), `stop` (a name that ends it).
+  --- primaries, for assignment targets), `no_condition` (no inline if).
   function Parser:tuple(opts)
     opts = opts or {}
     local pos = self:pos()
@@ -239,7 +239,7 @@ function M.install(Parser)
     while true do
       if #items > 0 then self:expect(",") end
       local kind = self:kind()
-      if kind == "}}" or kind == "%}" or kind == ")" or opts.stop and self:at_name(opts.stop) then break end
+      if kind == "}}" or kind == "%}" or kind == ")" then break end
       if opts.simple then
         items[#items + 1] = self:primary()
       else

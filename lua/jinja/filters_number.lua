@@ -65,6 +65,7 @@ local function parse_float(s)
   if word == "nan" then return 0.0 / 0.0 end
   if not s:find("^[-+]?%d*%.?%d*[eE]?[-+]?%d*$") or not s:find("%d") then return nil end
   local n = tonumber((s:gsub("^%+", "")))
+  if n == 0 and s:sub(1, 1) == "-" then return -0.0 end
   return n and n + 0.0
 end
 

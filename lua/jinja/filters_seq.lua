@@ -125,6 +125,11 @@ filter("reverse()", function(x)
   end
   if not iterate.iterable(x) then return fault.raise("FilterArgumentError", "argument must be iterable") end
   local a, n = iterate.array(x)
+  local mt = type(x) == "table" and getmetatable(x)
+  if mt == classes.Gen or mt == classes.Set then
+    for i = 1, n // 2 do a[i], a[n - i + 1] = a[n - i + 1], a[i] end
+    return value.list(a)
+  end
   local i = n + 1
   return classes.generator(function()
     i = i - 1
@@ -360,7 +365,7 @@ filter("map(*args)", function(x, args, kw)
   end
   local step
   return classes.generator(function()
-    step = step or iterate.stepper(x)
+    step = step or iterate.stepper(truth(x) and x or value.list {})
     local item = step()
     if item == nil then return nil end
     return f(item)
@@ -387,7 +392,7 @@ local function chooser(name, wanted, with_attribute)
     end
     local step
     return classes.generator(function()
-      step = step or iterate.stepper(x)
+      step = step or iterate.stepper(truth(x) and x or value.list {})
       while true do
         local item = step()
         if item == nil then return nil end

@@ -102,7 +102,7 @@ filter("indent(width?, first?, blank?)", function(x, width, first, blank)
   end)(x)
 end)
 
-filter("truncate(length?, killwords?, end?, leeway?)", keeping(function(s, length, killwords, tail, leeway)
+local truncate = keeping(function(s, length, killwords, tail, leeway)
   length, leeway = as_int(length, 255), (leeway == nil or leeway == none) and 5 or as_int(leeway)
   tail = tail == nil and "..." or str(tail)
   local tail_length = text.len(tail)
@@ -112,7 +112,14 @@ filter("truncate(length?, killwords?, end?, leeway?)", keeping(function(s, lengt
   local kept = text.sub(s, 0, length - tail_length)
   if killwords ~= nil and runtime.truth(killwords) then return kept .. tail end
   return (kept:match("^(.*) [^ ]*$") or kept) .. tail
-end))
+end)
+
+filter("truncate(length?, killwords?, end?, leeway?)", function(x, ...)
+  if type(x) ~= "string" and not is_markup(x) and not value.is_undefined(x) then
+    return fault.type(("object of type '%s' has no len()"):format(runtime.type_name(x)))
+  end
+  return truncate(x, ...)
+end)
 
 filter("wordcount()", function(x)
   local n = 0
@@ -224,7 +231,7 @@ filter("format(*args)", function(s, args, keywords)
   else
     arguments = value.tuple(table.move(args, 1, args.n, 1, {}))
   end
-  return require("jinja.percent").format(str(s), arguments)
+  return require("jinja.percent").format(is_markup(s) and s or str(s), arguments)
 end, true)
 
 filter("pprint()", function(x) return require("jinja.pprint").format(x) end)

@@ -46,25 +46,14 @@ local function field_value(state, field)
     local attr, more = rest:match("^%.([^.%[]*)(.*)$")
     if attr then
       if attr == "" then return fault.value("Empty attribute in format string") end
-      local mt = type(x) == "table" and getmetatable(x)
-      if mt == value.Dict and not value.Dict.__methods[attr] and attr:sub(1, 1) ~= "_" then
-        return fault.raise("AttributeError", ("'dict' object has no attribute '%s'"):format(attr))
-      end
       x = runtime.attr(x, attr)
-      if value.is_undefined(x) and x.kind ~= "SecurityError" then
-        return fault.raise("AttributeError", x.hint or attr)
-      end
     else
       local key
       key, more = rest:match("^%[([^%]]*)%](.*)$")
       if not key then return fault.value("expected '}' before end of string") end
       if key == "" then return fault.value("Empty attribute in format string") end
       local number = key:find("^%d+$") and math.tointeger(tonumber(key))
-      local got = runtime.item(x, number or key)
-      if value.is_undefined(got) and got.kind ~= "SecurityError" then
-        return fault.raise(number and "IndexError" or "KeyError", got.hint or key)
-      end
-      x = got
+      x = runtime.item(x, number or key)
     end
     rest = more
   end

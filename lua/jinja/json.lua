@@ -15,7 +15,7 @@ local Dict, List, Tuple = value.Dict, value.List, value.Tuple
 local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\b"] = "\\b", ["\f"] = "\\f" }
 
 local function quote(s)
-  s = s:gsub('[%c"\\]', function(c) return short[c] or (c ~= "\127" and ("\\u%04x"):format(c:byte())) or nil end)
+  s = s:gsub('[%c"\\]', function(c) return short[c] or ("\\u%04x"):format(c:byte()) end)
   if s:find("[\128-\255]") then
     s = s:gsub(utf8.charpattern, function(c)
       if #c == 1 then return nil end
@@ -197,7 +197,9 @@ decode = function(s, pos, depth)
     local fraction, after = s:match("^(%.%d+)()", stop)
     local exponent, last = s:match("^([eE][-+]?%d+)()", after or stop)
     if fraction or exponent then
-      return tonumber(integer .. (fraction or "") .. (exponent or "")) + 0.0, last or after
+      local n = tonumber(integer .. (fraction or "") .. (exponent or "")) + 0.0
+      if n == 0 and integer:sub(1, 1) == "-" then n = -0.0 end
+      return n, last or after
     end
     return bigint.parse(integer, 10), stop
   end

@@ -4,6 +4,7 @@
 
 local lpeg = require "lpeg"
 local unicode = require "jinja.unicode"
+local strip_space = require("jinja.text").strip
 local fault = require "jinja.fault"
 
 local P, R, S, C, Cc, Cp = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cc, lpeg.Cp
@@ -198,7 +199,7 @@ local function raw_block(lex, source, from, opened)
     local lead, tail, after = source:match("^{%%([-+]?)%s*endraw%s*([-+]?)%%}()", start)
     if after then
       local text = source:sub(from, start - 1)
-      if lead == "-" then text = text:gsub("%s+$", "") end
+      if lead == "-" then text = strip_space(text, "right") end
       return text, after, tail == "-"
     end
     at = start + 2
@@ -221,11 +222,11 @@ function M.scan(source, file, first)
     local which = at and source:sub(at + 1, at + 1)
     local sign = at and source:sub(at + 2, at + 2)
     if strip then
-      local first_kept = text:find("%S") or #text + 1
-      pos = pos + first_kept - 1
-      text = text:sub(first_kept)
+      local stripped = strip_space(text, "left")
+      pos = pos + #text - #stripped
+      text = stripped
     end
-    if sign == "-" then text = text:gsub("%s+$", "") end
+    if sign == "-" then text = strip_space(text, "right") end
     if text ~= "" then put(lex, "data", text, pos) end
     if not at then break end
     local inner = at + 2

@@ -397,6 +397,23 @@ for name, m in pairs(classes.str_methods) do
   markup_methods[name] = copy
 end
 classes.Markup.__methods = markup_methods
+
+-- what joins safe text is escaped
+local function escaped(x) return require("jinja.html").escape(x) end
+markup_methods.join.fn = function(m, items)
+  local parts = iterate.array(items)
+  for i, part in ipairs(parts) do parts[i] = escaped(part).text end
+  return classes.markup(table.concat(parts, m.text))
+end
+markup_methods.format.fn = function(m, args, n, keywords)
+  local function safe(x)
+    if type(x) == "string" then return escaped(x).text end
+    return x
+  end
+  for i = 1, n do args[i] = safe(args[i]) end
+  for _, k in ipairs(keywords and keywords[value.ORDER] or {}) do keywords[k] = safe(keywords[k]) end
+  return classes.markup(require("jinja.format").format(m.text, args, n, keywords))
+end
 classes.Markup.__iter = function(m) return iterate.stepper(m.text) end
 
 return { as_text = as_text, as_int = as_int }

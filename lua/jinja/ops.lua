@@ -279,7 +279,9 @@ local eq
 local function same_items(a, b)
   if #a ~= #b then return false end
   for i = 1, #a do
-    if not eq(a[i], b[i]) then return false end
+    local x, y = a[i], b[i]
+    -- nan equals nothing, but a container compares identities first
+    if not eq(x, y) and not (x ~= x and y ~= y) then return false end
   end
   return true
 end
@@ -424,7 +426,7 @@ function M.has(x, container)
     return fault.type(("argument of type '%s' is not iterable"):format(type_name(container)))
   end
   for _, item in iterate.iter(container) do
-    if eq(item, x) then return true end
+    if eq(item, x) or item ~= item and x ~= x then return true end
   end
   return false
 end

@@ -95,7 +95,7 @@ function Parser:target(opts)
     self:advance()
     return { tag = "nsref", pos = pos, name = name, attr = self:expect_name() }
   end
-  return check_target(self, self:tuple { simple = true, stop = opts and opts.stop })
+  return check_target(self, self:tuple { simple = true })
 end
 
 function Parser:plain_name()
@@ -207,10 +207,19 @@ statements["if"] = function(self, pos)
   return { tag = "if", pos = pos, branches = branches, otherwise = otherwise }
 end
 
+-- 'loop' itself can be no target of a loop
+local function no_loop(self, target)
+  if target.name == "loop" then
+    self:fail("'loop' cannot be assigned to in a loop", target.pos, nil, "TemplateAssertionError")
+  end
+  for _, item in ipairs(target.items or {}) do no_loop(self, item) end
+end
+
 statements["for"] = function(self, pos)
-  local target = self:target { stop = "in" }
+  local target = self:target()
+  no_loop(self, target)
   self:expect_name("in")
-  local iter = self:tuple { no_condition = true, stop = "recursive" }
+  local iter = self:tuple { no_condition = true }
   local filter, recursive, otherwise
   if self:skip_name("if") then filter = self:expression() end
   recursive = self:skip_name("recursive")

@@ -313,7 +313,8 @@ local function item_of(x, k)
       local i = index_of(k)
       if not i then return nil end
       if i < 0 then i = i + #x end
-      return i >= 0 and rawget(x, i + 1) or i >= 0 and rawget(x, i + 1)
+      if i < 0 then return nil end
+      return rawget(x, i + 1)
     elseif mt == Undefined then
       return M.undefined_error(x)
     elseif mt == nil then

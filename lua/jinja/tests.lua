@@ -76,7 +76,8 @@ for new, old in pairs { ["=="] = "eq", equalto = "eq", ["!="] = "ne", ["<"] = "l
   greaterthan = "gt", [">="] = "ge" } do
   alias("test", new, old)
 end
-test("filter()", function(x) return type(x) == "string" and registry.signature("filter", x) ~= nil end)
-test("test()", function(x) return type(x) == "string" and registry.signature("test", x) ~= nil end)
+local function hashable(x) return classes.hashed(x) end
+test("filter()", function(x) return hashable(x) and type(x) == "string" and registry.signature("filter", x) ~= nil end)
+test("test()", function(x) return hashable(x) and type(x) == "string" and registry.signature("test", x) ~= nil end)
 
 return {}
