@@ -1,9 +1,11 @@
 --- Loading a project makes many tables that live as long as it does: tracing them again and again while they
--- are made would take as long as the load itself. So the collector rests during a load, up to a bound.
+-- are made would take as long as the load itself. So the collector rests during a load. What a load drops is
+-- about as much as it keeps, so memory does not grow further than it would between two of the collector's
+-- rounds; templates that make much more garbage than that wake it.
 
 local M = {}
 
-local LIMIT = 512 * 1024 -- kB of Lua memory at which it works again
+local LIMIT = 1024 * 1024 -- kB of Lua memory at which it works again
 
 --- Calls fn(...) with the collector at rest. May wait if fn does.
 ---@param fn function
