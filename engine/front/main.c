@@ -12,7 +12,7 @@
 #include "base/version.h"
 #include "io/loop.h"
 #include "io/signals.h"
-#include "run/libs.h"
+#include "run/modules.h"
 #include "script/lua_err.h"
 #include "script/signal_hook.h"
 #include "script/task.h"
@@ -134,7 +134,7 @@ static int start(char **argv)
     signals = signals_new(app.loop, on_signal, &app, &e);
     if (!signals)
         goto fail;
-    app.vm = vm_new(app.loop, getenv("DEX_LUA"), &e);
+    app.vm = vm_new(app.loop, vm_override(), &e);
     if (!app.vm || vm_protect(app.vm, run, &app, &e) < 0)
         goto fail;
     goto out;

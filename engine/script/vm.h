@@ -32,6 +32,9 @@ struct vm {
  */
 struct vm *vm_new(struct loop *loop, const char *override, struct err *e);
 
+/* What DEX_LUA in the environment says, for vm_new: NULL when it is unset or empty. */
+const char *vm_override(void);
+
 /*
  * Cancels what waits without running it further, closes the state, frees all tasks. NULL is
  * allowed.

@@ -30,8 +30,11 @@ t.test("write, read, append, stat", function()
 end)
 
 t.test("a write replaces a file, but never a device", function()
-  fs.write("/dev/null", "gone")
-  t.eq(fs.stat("/dev/null").type, "other")
+  -- through a link, so that a defect here harms nobody
+  t.ok(os.execute(("ln -s /dev/null '%s'"):format(path "null")))
+  fs.write(path "null", "gone")
+  t.eq(fs.stat(path "null").type, "other")
+  fs.remove_tree(path "null")
 end)
 
 t.test("failures are errors 110 that name the path", function()

@@ -99,8 +99,11 @@ function M.test(name, fn)
   else
     failed = failed + 1
     local inner = e.e
-    local where = type(inner) == "table" and inner.file and (tostring(inner.file) .. ":" .. tostring(inner.line) .. ": ")
-    print(("FAILED %s: %s%s\n%s"):format(name, where or "", words(inner), e.traceback))
+    local where = ""
+    if type(inner) == "table" and rawget(inner, "file") then
+      where = ("%s:%s: "):format(inner.file, rawget(inner, "line") or "?")
+    end
+    print(("FAILED %s: %s%s\n%s"):format(name, where, words(inner), e.traceback))
   end
 end
 

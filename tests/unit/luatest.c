@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "io/loop.h"
 #include "io/signals.h"
-#include "run/libs.h"
+#include "run/modules.h"
 #include "script/signal_hook.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     if (app.loop)
         signals = signals_new(app.loop, on_signal, &app, &app.error);
     if (signals)
-        app.vm = vm_new(app.loop, getenv("DEX_LUA"), &app.error);
+        app.vm = vm_new(app.loop, vm_override(), &app.error);
     if (!app.vm || vm_protect(app.vm, start, &app, &app.error) < 0)
         app.status = 1;
     if (app.error.message)
