@@ -381,6 +381,27 @@ test("profile: targets, threads, libpq keys", function()
   equal(embedded.profile.target.schema, "x")
 end)
 
+local home = require("dex.env").get("HOME")
+if not (home and require("dex.fs").exists(home .. "/.dbt/profiles.yml")) then
+  test("without any profile: the private server, and no --target", function()
+    local project = fixture.load { ["profiles.yml"] = false }
+    equal(project.profile.params, nil)
+    equal(project.profile.type .. " " .. project.profile.target_name, "embedded default")
+    matches(fixture.failure({ ["profiles.yml"] = false }, { target = "prod" }), "^104 target 'prod' was asked for, but there is no")
+  end)
+end
+
+test("dex_project.yml, and settings that templates give", function()
+  local project = fixture.load({
+    ["dbt_project.yml"] = false,
+    ["dex_project.yml"] = "name: shop\nprofile: \"{{ var('p', 'shop') }}\"\nmodel-paths: [sql]\n"
+      .. "models:\n  shop:\n    +enabled: \"{{ target.name == 'dev' and var('on', true) }}\"\n    +tags: [\"{{ target.schema }}\"]\n",
+    ["sql/a.sql"] = "select 1",
+  })
+  equal(project.nodes["model.shop.a"].config.enabled, true)
+  equal(list(project.nodes["model.shop.a"].tags), "sch")
+end)
+
 test("disabled nodes are set apart; tests on them go with them", function()
   local project = fixture.load {
     ["models/a.sql"] = "{{ config(enabled=false) }} select 1",
