@@ -438,13 +438,33 @@ end)
 
 test("dbtignore", function()
   local project = fixture.load {
-    [".dbtignore"] = "# comment\n*.draft.sql\nold/\n!old/keep.sql\n/models/sub/x*.sql\n",
-    ["models/a.sql"] = "select 1", ["models/b.draft.sql"] = "select 1", ["models/old/c.sql"] = "select 1",
+    [".dbtignore"] = "# comment\n*.draft.sql\n!keep.draft.sql\nold/\n/models/sub/x*.sql\n",
+    ["models/a.sql"] = "select 1", ["models/b.draft.sql"] = "select 1", ["models/keep.draft.sql"] = "select 1", ["models/old/c.sql"] = "select 1",
     ["models/sub/xy.sql"] = "select 1", ["models/sub/y.sql"] = "select 1", ["models/.hidden.sql"] = "select 1",
   }
   local names = {}
   for _, node in pairs(project.nodes) do names[#names + 1] = node.name end
-  equal(list(names), "a y")
+  equal(list(names), "a keep.draft y")
+end)
+
+test("blocks of a file", function()
+  local source = [==[
+{# {% macro no() %} #}
+{% macro one(a, b="%}{% endmacro %}", c=[1, 2]) -%}
+  {% raw %}{% endmacro %}{% endraw %}
+  {% macro inner() %}x{% endmacro %}
+{%- endmacro %} text {{ "{% macro nor() %}" }}
+{% test two(model) %}
+{% endtest %}{% materialization three, adapter='postgres' %}{% endmaterialization %}
+]==]
+  local out = {}
+  for i, block in ipairs(require("project.blocks").find(source)) do
+    out[i] = ("%s %s %s %d %d"):format(block.kind, block.name, block.header, block.line, #block.contents)
+  end
+  equal(table.concat(out, "\n"), [==[
+macro one (a, b="%}{% endmacro %}", c=[1, 2]) 2 76
+test two (model) 6 1
+materialization three , adapter='postgres' 7 0]==])
 end)
 
 -- Bad input --------------------------------------------------------------------------------------
