@@ -117,7 +117,7 @@ static int unquoted(struct csv *csv, int begun, struct err *e)
         if (p < end || next == -1)
             break;
     }
-    csv->text = csv->cell.data;
+    csv->text = csv->cell.data ? csv->cell.data : "";
     csv->len = csv->cell.len;
     return 0;
 }
@@ -186,7 +186,7 @@ static int quoted(struct csv *csv, struct err *e)
         csv->odd |= CSV_ODD_QUOTE;
         return unquoted(csv, 1, e);
     }
-    csv->text = csv->cell.data;
+    csv->text = csv->cell.data ? csv->cell.data : "";
     csv->len = csv->cell.len;
     return 0;
 }

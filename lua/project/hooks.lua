@@ -102,8 +102,8 @@ local function copy_settings(hook, given, origin)
 end
 
 local function new(kind, sql, origin)
-  return value.dict("kind", kind, "sql", sql, "transaction", true, "on_error", "fail", "place", origin.place,
-    "file", origin.file, "line", origin.line)
+  return value.dict("kind", kind, "sql", sql, "transaction", origin.transaction ~= false, "on_error", "fail",
+    "place", origin.place, "file", origin.file, "line", origin.line)
 end
 
 local function lua_name(text, origin)
@@ -172,7 +172,7 @@ end
 --- Makes records of what stands under one hook key.
 ---@param given any text, mapping, or list of them
 ---@param origin {place: string, file: string, line?: integer, what: string, lines?: table, locate?: fun(hook_text: string): integer|nil}
----  `lines` tells the line of each list item, `locate` finds that of a text in a SQL file
+---  `transaction` false: these have none unless they say so; `lines` tells the line of each list item, `locate` finds that of a text in a SQL file
 ---@return dex.Hook[] a plain array
 function M.normalise(given, origin)
   local found = {}

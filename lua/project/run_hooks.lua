@@ -17,8 +17,9 @@ local function declared(package, key)
     written = key:gsub("-", "_")
     given = rawget(package.config, written)
   end
+  -- each commits by itself, as in dbt, unless it has `transaction: true`
   return hooks.normalise(given, { place = "project", file = package.file, lines = package.lines,
-    line = lines_of(package.lines, package.raw, written), what = key })
+    line = lines_of(package.lines, package.raw, written), what = key, transaction = false })
 end
 
 -- Every package's list; the root's entries that only name a package's hook move or remove that hook.

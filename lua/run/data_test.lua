@@ -2,6 +2,7 @@
 
 local err = require "err"
 local relations = require "run.relation"
+local statement = require "run.statement"
 local value = require "jinja.value"
 
 local M = {}
@@ -22,10 +23,10 @@ local function store(state)
   local adapter = context.adapter
   local target = relations.create { database = node.database, schema = node.schema, identifier = node.alias,
     type = kind }
-  local existing = opt(adapter:get_relation(node.database, node.schema, node.alias))
+  local existing = opt(adapter.get_relation(node.database, node.schema, node.alias))
   state.conn:exec "begin"
   local ok, e = pcall(function()
-    if existing then adapter:drop_relation(existing) end
+    if existing then adapter.drop_relation(existing) end
     state:execute(context.get_create_sql(target, node.compiled_code))
   end)
   state.conn:exec(ok and "commit" or "rollback")
@@ -56,7 +57,7 @@ function M.run(state)
     value.or_none(config.limit))
   state:write_run(sql)
   local result = state:execute(sql)
-  state:store_result("main", result)
+  state:store_main(statement.response(result))
   if #result ~= 1 or #result.columns ~= 3 then
     err.raise { code = 171, message = ("the test's query gave %d rows of %d columns instead of one row"):format(#result,
       #result.columns), file = state.info.file, line = state.info.line,

@@ -108,7 +108,7 @@ function fields.phase(own) return own.phase end
 function fields.args(own) return view_of(own.hook.args) or view_of(value.dict()) end
 function fields.target(own) return view_of(own.context.target, "hook.target") end
 function fields.vars(own) return view_of(own.run:vars_of(own.state.node)) end
-function fields.flags(own) return view_of(own.run.flags, "hook.flags") end
+function fields.flags(own) return view_of(own.run:flags_dict(own.state), "hook.flags") end
 function fields.run(own) return own.run:hook_view() end
 function fields.result(own) return own.state.result end
 function fields.error(own) return own.state.hook_error end

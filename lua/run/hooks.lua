@@ -1,6 +1,7 @@
 --- Runs the hooks of a phase: each in order, rendered just before it runs, timed and recorded. The contract
 -- is stdlib/README.md.
 
+local compile = require "run.compile"
 local err = require "err"
 local failure = require "run.failure"
 local grants = require "run.grants"
@@ -180,7 +181,8 @@ end
 local forms = {}
 
 function forms.sql(own)
-  run_sql_text(own, jinja.render(own.hook.sql, own.context, { file = own.hook.file, line = own.hook.line }))
+  local hook = own.hook
+  run_sql_text(own, compile.text(own.state, own.context, hook.sql, { file = hook.file, line = opt(hook.line) }))
 end
 
 function forms.lua(own)

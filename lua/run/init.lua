@@ -5,6 +5,7 @@ local context = require "run.context"
 local core = require "dex.core"
 local dex_run = require "dex.run"
 local err = require "err"
+local flags = require "run.flags"
 local hook_module = require "run.hook_module"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
@@ -63,6 +64,21 @@ function Run:vars_of(node)
   return require("project.vars").of(self.project.vars, node and node.package_name or self.project.name)
 end
 
+--- The flags of the command as a dict, under the names that templates use.
+function Run:flags_dict(state)
+  if not self.flag_values then
+    local names, d = {}, value.dict()
+    for name in pairs(flags.of(state)) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do
+      local v = flags.of(state)[name]
+      d[name:upper()] = value.or_none(v)
+    end
+    self.flag_values = d
+  end
+  return self.flag_values
+end
+
 local function list_of_results(run)
   local list = value.list()
   for i, result in ipairs(run.results) do
@@ -110,7 +126,6 @@ function M.new(job)
   run.modules = hook_module.new(run.project)
   run.mask = secrets.masker(run.project)
   run.cache = require("run.cache").new(run)
-  run.flags = context.flags(run)
   return run
 end
 
@@ -154,21 +169,26 @@ local function announce(run)
   run:emit("run_start", { total = #run.nodes, lines = { line }, nodes = run.nodes })
 end
 
--- 3. Schemas, and what stands in them. On the connection of the run hooks. May wait.
-local function prepare_database(run, conn)
-  local missing = run.cache:load(conn, run.schemas)
-  if #missing == 0 then return end
-  local state = node_module.new_state(run, value.dict("resource_type", "operation", "name", "create_schema",
-    "unique_id", "operation.dex.create_schema", "package_name", run.project.name, "config", value.dict(),
-    "raw_code", ""))
+-- A state for what the engine itself does: creating schemas, listing relations.
+local function engine_state(run, conn)
+  local state = node_module.new_state(run, value.dict("resource_type", "operation", "name", "prepare", "unique_id",
+    "operation.dex.prepare", "package_name", run.project.name, "config", value.dict(), "raw_code", ""))
   state.conn = conn
+  return state
+end
+
+-- 3. What stands in the schemas; those that are missing are created. May wait.
+local function prepare_database(run, conn, schemas, create)
+  local missing = run.cache:load(conn, schemas)
+  if not create or #missing == 0 then return end
+  local state = engine_state(run, conn)
   state.context = context.operation(state)
   for _, schema in ipairs(missing) do
     local relation = relations.create { database = schema.database, schema = schema.schema }
     local ok, e = pcall(state.context.create_schema, relation)
     -- two processes may create the same schema at once: the second try finds it
     if not ok and err.is(e) and e.sqlstate == "23505" then ok, e = pcall(state.context.create_schema, relation) end
-    if not ok then error(err.wrap(e, { node = "create schema " .. schema.schema }), 0) end
+    if not ok then error(err.wrap(e, { hook = "creating schema " .. schema.schema }), 0) end
   end
 end
 
@@ -176,7 +196,7 @@ end
 local function start(run)
   local conn = run.pool:lease()
   local ok, e = pcall(function()
-    prepare_database(run, conn)
+    prepare_database(run, conn, run.schemas, true)
     return run.no_hooks or run_hooks.run(run, conn, "run_start")
   end)
   conn:release()
@@ -279,7 +299,7 @@ function M.compile(job)
   run.nodes = {}
   run:emit("run_start", { total = #job.selected, lines = {}, nodes = {} })
   with_connection(run, function(conn)
-    run.cache:load(conn, plan.schemas(plan.make(run.project, run.selected, false)))
+    prepare_database(run, conn, plan.schemas(plan.make(run.project, run.selected, false)), false)
     for _, id in ipairs(job.selected) do
       local node = run.project.nodes[id]
       if node.resource_type ~= "seed" then run:emit("node_end", compile_one(run, conn, id)) end
@@ -298,7 +318,6 @@ function M.show(job, id, limit)
   local run = M.new(job)
   local node = run.project.nodes[id]
   return with_connection(run, function(conn)
-    run.cache:load(conn, plan.schemas { { node = node } })
     local state = node_module.new_state(run, node)
     state.conn, state.context = conn, context.node(state)
     local ok, result = pcall(function()

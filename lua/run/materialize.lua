@@ -4,6 +4,7 @@
 local embed = require "dex.embed"
 local err = require "err"
 local relations = require "run.relation"
+local statement = require "run.statement"
 local value = require "jinja.value"
 
 local M = {}
@@ -40,7 +41,7 @@ function Build:main(sql)
   local state = self.state
   state:write_run(sql)
   local result = state:execute(sql)
-  state:store_result("main", result)
+  state:store_main(statement.response(result))
   return result
 end
 
@@ -62,7 +63,7 @@ end
 --- Drops what an interrupted run of dbt left behind under a name. May wait.
 function Build:drop_leftover(relation)
   local found = self:find(relation)
-  if found then self.state.context.adapter:drop_relation(found) end
+  if found then self.state.context.adapter.drop_relation(found) end
 end
 
 --- Puts a relation that was built under another name into the place of the existing one. The old one is
@@ -72,9 +73,9 @@ end
 ---@param backup table
 function Build:swap(intermediate, target, backup)
   local adapter = self.state.context.adapter
-  adapter:rename_relation(self.existing, backup)
-  adapter:rename_relation(intermediate, target)
-  self:finally(function() adapter:drop_relation(backup) end)
+  adapter.rename_relation(self.existing, backup)
+  adapter.rename_relation(intermediate, target)
+  self:finally(function() adapter.drop_relation(backup) end)
 end
 
 --- Work for the end of the transaction, behind the post-hooks.

@@ -12,12 +12,13 @@ local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
 local materialize = require "run.materialize"
 local seed = require "run.seed"
+local statement = require "run.statement"
 local time = require "dex.time"
 local value = require "jinja.value"
 
 local M = {}
 
-local none, opt = value.none, value.opt
+local opt = value.opt
 
 -- The state ------------------------------------------------------------------------------------------
 
@@ -30,7 +31,7 @@ local none, opt = value.none, value.opt
 ---@field context table what templates see
 ---@field ctx table|nil the engine's table of the node
 ---@field outcome table status, message, failures, rows_affected: what the result will say
----@field results table by name: what load_result gives
+---@field statements table by name: what load_result gives (lua/run/statement.lua)
 local State = {}
 State.__index = State
 M.State = State
@@ -39,32 +40,13 @@ M.State = State
 ---@param sql string
 ---@return userdata result
 function State:execute(sql)
-  self.run:log_sql(self, sql)
-  return self.conn:exec(sql)
+  return statement.execute(self, sql)
 end
 
--- "INSERT 0 5" -> "INSERT"
-local function code_of(tag)
-  local words = {}
-  for word in tag:gmatch("%S+") do
-    if not word:find("^%d+$") then words[#words + 1] = word end
-  end
-  return table.concat(words, " ")
-end
-
---- Keeps a result for load_result(name).
-function State:store_raw(name, response)
-  self.context.store_raw_result(value.kwargs { name = name, message = response.message, code = response.code,
-    rows_affected = response.rows_affected or -1 })
-  if name == "main" then self.outcome.response = response end
-end
-
---- The same from what the server answered.
----@param name string
----@param result userdata
-function State:store_result(name, result)
-  local tag = result.status or ""
-  self:store_raw(name, { message = tag, code = code_of(tag), rows_affected = result.affected })
+--- Keeps the outcome of the node's own statement: load_result('main') and the result say it.
+---@param response dex.Response
+function State:store_main(response)
+  statement.store(self, "main", response)
 end
 
 -- Where a node's file stands below target/compiled or target/run.
@@ -96,6 +78,17 @@ function State:write_run(sql)
   self.node.build_path = write_artifact(self.run, "run", self.node, sql)
 end
 
+--- Lets hooks see an error: `hook.error` in Lua, `error` in templates.
+---@param e any
+function State:show_error(e)
+  local known = err.is(e) and e or { message = tostring(e) }
+  local shown = value.dict("message", tostring(known.message))
+  for _, key in ipairs { "sqlstate", "sql", "file", "line" } do shown[key] = value.or_none(known[key]) end
+  shown.phase = value.or_none(self.ctx and self.ctx.failed_phase or known.phase)
+  self.hook_error = hook_object.view(shown, "hook.error")
+  self.context.error = shown
+end
+
 --- A state for a node.
 ---@param run table
 ---@param node table
@@ -103,7 +96,7 @@ end
 ---@return dex.State
 function M.new_state(run, node, ctx)
   return setmetatable({ run = run, node = node, info = run.project.info[node.unique_id] or { hooks = {} }, ctx = ctx,
-    outcome = {}, results = {} }, State)
+    outcome = {}, statements = {} }, State)
 end
 
 -- Phases ---------------------------------------------------------------------------------------------
@@ -144,11 +137,20 @@ function handlers.pre_hooks(state) run_hooks(state, "pre", "pre_hooks", true) en
 
 local builders = { model = materialize.run, snapshot = materialize.run, seed = seed.run, test = data_test.run }
 
+-- What the node's own statement did: {message, code, rows_affected}, or nil.
+local function main_response(state)
+  local main = state.statements.main
+  local response = main and main.response
+  if not response then return nil end
+  local rows = opt(response.rows_affected)
+  return { message = opt(response._message), code = opt(response.code),
+    rows_affected = rows and rows >= 0 and rows or nil }
+end
+
 -- What post-hooks see of it.
 local function publish(state)
   local outcome = state.outcome
-  local response = outcome.response or {}
-  outcome.rows_affected = response.rows_affected
+  local response = main_response(state) or {}
   state.result = { status = outcome.status or "success", message = outcome.message or response.message,
     rows = response.rows_affected, rows_affected = response.rows_affected, failures = outcome.failures,
     seconds = time.mono() - state.started, timings = state.timings }
@@ -157,6 +159,7 @@ end
 function handlers.build(state)
   if state.skipped then return end
   state.relations = builders[state.node.resource_type](state) or {}
+  for _, relation in ipairs(state.relations) do state.run.cache:add(relation, state) end
   publish(state)
 end
 
@@ -170,15 +173,15 @@ function handlers.post_hooks(state)
   for _, fn in ipairs(state.finally or {}) do fn() end
 end
 
-local function run_always(state)
-  if state.always_done or not (state.info.hooks or {}).always then return end
-  state.always_done = true
-  hooks.run_all(state, state.info.hooks.always, "always")
+-- What the node changed in the cache of relations stays, or is undone, with its transaction.
+local function settle_cache(state)
+  local cache, ctx = state.run.cache, state.ctx
+  if ctx.committed or is_test(state) then cache:commit(state) else cache:rollback(state) end
 end
 
 function handlers.post_outside(state)
   if state.skipped then return end
-  state.committed = true
+  settle_cache(state)
   hooks.run_after_commit(state)
   run_hooks(state, "post", "post_outside", false)
   for i, hook in ipairs(state.later or {}) do
@@ -187,32 +190,26 @@ function handlers.post_outside(state)
   end
 end
 
--- What hooks see of an error.
-local function show_error(state, e)
-  local known = err.is(e) and e or { message = tostring(e) }
-  local shown = value.dict("message", tostring(known.message), "sqlstate", known.sqlstate, "sql", known.sql,
-    "file", known.file, "line", known.line, "phase", state.ctx.failed_phase or known.phase)
-  for _, key in ipairs { "sqlstate", "sql", "file", "line", "phase" } do
-    if shown[key] == nil then shown[key] = none end
-  end
-  state.hook_error = hook_object.view(shown, "hook.error")
-  state.context.error = shown
+-- The context of a node that failed before it was compiled is made now.
+local function need_context(state)
+  state.context = state.context or context.node(state)
 end
 
 function handlers.on_failure(state)
-  local list = (state.info.hooks or {}).on_failure
-  if not list or not state.context then return end
-  show_error(state, state.ctx.error)
-  hooks.run_all(state, list, "on_failure")
+  settle_cache(state)
+  need_context(state)
+  state:show_error(state.ctx.error)
+  hooks.run_all(state, state.info.hooks.on_failure, "on_failure")
 end
 
 function handlers.always(state)
-  if not (state.info.hooks or {}).always or not state.context then return end
+  need_context(state)
   if state.ctx.error ~= nil then
-    show_error(state, state.ctx.error)
-    state.result = state.result or { status = "error", message = state.hook_error.message }
+    state:show_error(state.ctx.error)
+    state.result = { status = state.ctx.status, message = state.hook_error.message,
+      seconds = time.mono() - state.started, timings = state.timings }
   end
-  run_always(state)
+  hooks.run_all(state, state.info.hooks.always, "always")
 end
 
 -- Results --------------------------------------------------------------------------------------------
@@ -230,6 +227,13 @@ local function take_thread(run)
   return slot
 end
 
+local function any_hook(run, info, which)
+  for _, hook in ipairs((info.hooks or {})[which] or {}) do
+    if hooks.is_wanted(run, hook) then return true end
+  end
+  return false
+end
+
 local function begin(run, ctx)
   local node = ctx.node
   local state = M.new_state(run, node, ctx)
@@ -237,6 +241,8 @@ local function begin(run, ctx)
   state.slot = take_thread(run)
   state.thread_id = ("Thread-%d (worker)"):format(state.slot)
   ctx.state = state
+  ctx.has_on_failure = any_hook(run, state.info, "on_failure")
+  ctx.has_always = any_hook(run, state.info, "always")
   run:emit("node_start", { id = node.unique_id, kind = node.resource_type, label = label_of(node), name = node.name,
     node = node })
   return state
@@ -285,11 +291,12 @@ end
 local function report(run, ctx)
   local state = ctx.state
   run.slots[state.slot] = nil
+  settle_cache(state)
   local outcome = state.outcome
   local result = new_result(run, state.node, outcome.status or ctx.status)
   result.thread_id, result.seconds, result.timing = state.thread_id, time.mono() - state.started, timing(state)
   result.phases = state.timings
-  local response = outcome.response
+  local response = main_response(state)
   if ctx.status == "error" or ctx.status == "cancelled" then
     result.status = ctx.status
     if ctx.status == "error" then
@@ -304,8 +311,7 @@ local function report(run, ctx)
     result.message = outcome.message or (not is_test(state) and response and response.message) or nil
     result.response = response and response.message
     result.failures = outcome.failures
-    local rows = response and response.rows_affected
-    result.rows_affected = not is_test(state) and rows and rows >= 0 and rows or nil
+    result.rows_affected = not is_test(state) and response and response.rows_affected or nil
   end
   if outcome.status then ctx.status = outcome.status end
   add_result(run, result)

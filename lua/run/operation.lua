@@ -5,6 +5,7 @@ local err = require "err"
 local failure = require "run.failure"
 local fs = require "dex.fs"
 local grants = require "run.grants"
+local hooks = require "run.hooks"
 local node_module = require "run.node"
 local source_line = require "run.source_line"
 local time = require "dex.time"
@@ -36,8 +37,8 @@ function M.find(project, name, from)
       table.concat(found, ", ")), file = from.file, line = opt(from.line) }
   end
   err.raise { code = 513, message = ("there is no operation '%s'"):format(name), file = from.file,
-    line = opt(from.line), hint = err.did_you_mean(name, paths) or (#paths > 0 and "there are " .. table.concat(paths, ", ")
-      or "operations are .sql files below operations/") }
+    line = opt(from.line), hint = err.did_you_mean(name, paths) or (#paths > 0
+      and "there are " .. table.concat(paths, ", ") or "operations are .sql files below operations/") }
 end
 
 local function render(operation, ctx, args)
@@ -100,25 +101,35 @@ local function gather(outcome, result)
   end
 end
 
--- Renders and sends; with `transaction: false` each statement commits by itself.
-local function perform(state, operation, args, outcome)
-  local conn = state.conn
-  if config_of(operation).transaction == false then
-    local sql = render(operation, state.context, args)
-    outcome.sql = sql
-    for _, one in ipairs(grants.split(sql)) do gather(outcome, send(state, operation, one)) end
-    return
+-- The operation's hooks of a kind that run inside its transaction, or outside of it.
+local function run_hooks(state, operation, which, inside)
+  local list = {}
+  for _, hook in ipairs(operation.hooks and operation.hooks[which] or {}) do
+    if (hook.transaction ~= false) == inside then list[#list + 1] = hook end
   end
+  local phase = which .. (inside and "_hooks" or "_outside")
+  hooks.run_phase(state, list, phase, inside and state.transactional)
+end
+
+-- The script itself: in one piece inside a transaction, else statement by statement.
+local function send_script(state, operation, args, outcome)
+  local sql = render(operation, state.context, args)
+  outcome.sql = sql
+  if not state.transactional then
+    for _, one in ipairs(grants.split(sql)) do gather(outcome, send(state, operation, one)) end
+  elseif not grants.is_empty(sql) then
+    gather(outcome, send(state, operation, sql))
+  end
+end
+
+local function within_transaction(state, operation, fn)
+  local conn = state.conn
   conn:exec "begin"
-  local ok, e = pcall(function()
-    local sql = render(operation, state.context, args)
-    outcome.sql = sql
-    if not grants.is_empty(sql) then gather(outcome, send(state, operation, sql)) end
-    if conn:txn() ~= "intrans" then
-      err.raise { code = 505, message = "the operation ended its transaction", file = operation.file,
-        hint = "leave out its commit or rollback, or write {{ config(transaction=false) }}" }
-    end
-  end)
+  local ok, e = pcall(fn)
+  if ok and conn:txn() ~= "intrans" then
+    ok, e = false, err.new { code = 505, message = "the operation ended its transaction", file = operation.file,
+      hint = "leave out its commit or rollback, or write {{ config(transaction=false) }}" }
+  end
   if ok then
     conn:exec "commit"
   else
@@ -127,16 +138,40 @@ local function perform(state, operation, args, outcome)
   end
 end
 
+-- Hooks and script, as the phases of a node. With `transaction: false` each statement commits by itself.
+local function perform(state, operation, args, outcome)
+  state.transactional = config_of(operation).transaction ~= false
+  run_hooks(state, operation, "pre", false)
+  local function inside()
+    run_hooks(state, operation, "pre", true)
+    if state.skipped then return end
+    send_script(state, operation, args, outcome)
+    run_hooks(state, operation, "post", true)
+  end
+  if state.transactional then within_transaction(state, operation, inside) else inside() end
+  hooks.run_after_commit(state)
+  run_hooks(state, operation, "post", false)
+end
+
+-- on_failure and always, each in a transaction of its own.
+local function run_last(state, operation, which, e)
+  local list = operation.hooks and operation.hooks[which]
+  if not list or #list == 0 or state.conn:txn() == "broken" then return end
+  if e then state:show_error(e) end
+  state.conn:exec "begin"
+  hooks.run_all(state, list, which)
+  state.conn:exec(state.conn:txn() == "intrans" and "commit" or "rollback")
+end
+
 --- Runs an operation by itself. Never raises for its own failure: the outcome says it. May wait.
 ---@param run table
 ---@param operation table
 ---@param args table dict
 ---@return table result like a node's, with `rows`: the result sets
 function M.run(run, operation, args)
-  local node = value.dict("resource_type", "operation", "name", operation.name, "unique_id",
-    ("operation.%s.%s"):format(run.project.name, (operation.name:gsub("/", "."))), "package_name", run.project.name,
-    "original_file_path", operation.file, "path", operation.name .. ".sql", "config", operation.config or value.dict(),
-    "raw_code", operation.source or "")
+  local node = value.dict("resource_type", "operation", "name", operation.name, "unique_id", operation.unique_id,
+    "package_name", operation.package_name, "original_file_path", operation.display, "path", operation.name .. ".sql",
+    "config", operation.config or value.dict(), "raw_code", operation.source)
   local state = node_module.new_state(run, node)
   local result = { id = node.unique_id, unique_id = node.unique_id, kind = "operation", name = operation.name,
     label = operation.name, node = node, file = operation.file, thread_id = "MainThread", rows = {} }
@@ -148,18 +183,24 @@ function M.run(run, operation, args)
     state.context = context.operation(state)
     perform(state, operation, args, outcome)
   end)
+  if not ok then
+    e = err.wrap(e, { file = operation.file })
+    run_last(state, operation, "on_failure", e)
+  end
+  run_last(state, operation, "always", not ok and e or nil)
   state.conn:release()
   result.seconds = time.mono() - started
   result.timing = { { name = "compile", started_at = started_at, completed_at = started_at },
     { name = "execute", started_at = started_at, completed_at = time.now() } }
   result.compiled_code = outcome.sql and run.mask(outcome.sql)
   result.compiled = outcome.sql and true or nil
-  if ok then
+  if ok and state.skipped then
+    result.status, result.message, result.by_hook = "skipped", state.skipped, true
+  elseif ok then
     result.status, result.message, result.rows_affected = "success", outcome.message, outcome.affected
     result.response = outcome.message
     result.adapter_response = outcome.message and { message = outcome.message, rows_affected = outcome.affected } or nil
   else
-    e = err.wrap(e, { file = operation.file })
     e.message = run.mask(tostring(e.message))
     result.status, result.error, result.message = "error", e, e.message
   end

@@ -2,6 +2,8 @@
 
 local csv = require "run.csv"
 local err = require "err"
+local relations = require "run.relation"
+local statement = require "run.statement"
 local value = require "jinja.value"
 
 local M = {}
@@ -30,7 +32,7 @@ local function quoted_columns(state)
   local adapter = state.context.adapter
   local quote = value.or_none(state.node.config.quote_columns)
   local names = {}
-  for i, name in ipairs(state.csv.columns) do names[i] = adapter:quote_seed_column(name, quote) end
+  for i, name in ipairs(state.csv.columns) do names[i] = adapter.quote_seed_column(name, quote) end
   return names
 end
 
@@ -47,7 +49,7 @@ end
 local function check_columns(state, existing)
   local have, listed = {}, {}
   local quote = opt(state.node.config.quote_columns)
-  for _, column in ipairs(state.context.adapter:get_columns_in_relation(existing)) do
+  for _, column in ipairs(state.context.adapter.get_columns_in_relation(existing)) do
     have[column.name] = true
     listed[#listed + 1] = column.name
   end
@@ -92,7 +94,7 @@ end
 function M.run(state)
   local context = state.context
   local this = context.this
-  local existing = opt(context.adapter:get_relation(this.database, this.schema, this.identifier))
+  local existing = opt(context.adapter.get_relation(this.database, this.schema, this.identifier))
   local full_refresh = opt(context.should_full_refresh()) == true
   local names = quoted_columns(state)
   local before
@@ -102,10 +104,10 @@ function M.run(state)
   end
   if existing and not full_refresh then
     check_columns(state, existing)
-    context.adapter:truncate_relation(existing)
+    context.adapter.truncate_relation(existing)
     before, state.reloaded = "truncate table " .. tostring(existing), true
   else
-    if existing then context.adapter:drop_relation(existing) end
+    if existing then context.adapter.drop_relation(existing) end
     before = create_sql(state, names)
     state:execute(before)
   end
@@ -114,9 +116,10 @@ function M.run(state)
   state.csv.scan:close()
   state:write_run(before .. ";\n" .. sql .. "\n")
   local code = full_refresh and "CREATE" or "INSERT"
-  state:store_raw("main", { message = ("%s %d"):format(code, rows), code = code, rows_affected = rows })
-  if state.rebuilt then context.create_indexes(this) end
-  return { this }
+  state:store_main(statement.new_response(("%s %d"):format(code, rows), code, rows))
+  local relation = relations.with(this, { type = "table" })
+  if state.rebuilt then context.create_indexes(relation) end
+  return { relation }
 end
 
 return M
