@@ -1,0 +1,419 @@
+--- The adapter, statements, the relation cache and the built-in macros against a real PostgreSQL.
+
+local context = require "run.context"
+local db = require "dex.db"
+local fixture = require "run_fixture"
+local jinja = require "jinja"
+local relations = require "run.relation"
+local scan = require "project.scan"
+local t = require "tap"
+local value = require "jinja.value"
+
+local shop = fixture.project {
+  ["models/plain.sql"] = "select 1 as id",
+  ["models/contracted.sql"] = "{{ config(materialized='table', contract={'enforced': true}) }}select 1 as id, 'x' as name",
+  ["models/headed.sql"] = [[{{ config(materialized='table', sql_header="set work_mem to '5MB';", unlogged=true,
+    indexes=[{'columns': ['id'], 'unique': true}, {'columns': ['id', 'name'], 'type': 'btree'}],
+    persist_docs={'relation': true, 'columns': true}) }}select 1 as id, 'x' as name]],
+  ["models/added.sql"] = "{{ config(materialized='incremental', unique_key='id') }}select 1 as id, 'x' as name",
+  ["models/schema.yml"] = [[
+version: 2
+models:
+  - name: contracted
+    columns:
+      - {name: id, data_type: integer, constraints: [{type: not_null}, {type: check, expression: "id > 0"}]}
+      - {name: name, data_type: varchar}
+    constraints: [{type: primary_key, columns: [id], name: contracted_key}]
+  - name: headed
+    description: it's "all" \ of it
+    columns:
+      - {name: id, description: "the 'id'"}
+      - {name: gone, description: not there}
+]],
+}
+
+local project = require("project").load { project_dir = shop.dir, vars = value.dict(), command = "run" }
+local database = shop.params.dbname
+local pool = db.pool(shop.params, { size = 1 })
+local conn = pool:lease()
+local messages = {}
+local run = { project = project, invocation_id = "id", started_at = 0, selected = {}, which = "run",
+  log = function(_, level, text) messages[#messages + 1] = level .. ": " .. text end }
+run.cache = require("run.cache").new(run)
+
+local function state_of(id) return { run = run, conn = conn, node = project.nodes[id or "model.shop.plain"] } end
+
+local function render(text, id, state)
+  local ctx = context.node(state or state_of(id))
+  return (jinja.render(text, ctx):gsub("^%s+", ""):gsub("%s+$", ""))
+end
+
+local function squeezed(...) return (render(...):gsub("%s+", " ")) end
+
+local function rows(sql)
+  local result = conn:exec(sql)
+  local out = {}
+  for r = 1, #result do
+    local cells = {}
+    for c = 1, #result.columns do cells[c] = result:text(r, c) or "-" end
+    out[r] = table.concat(cells, "|")
+  end
+  return table.concat(out, " ")
+end
+
+-- A state whose changes of the cache can be undone, in a schema with nothing in it.
+local function fresh()
+  conn:exec "drop schema if exists sch cascade; create schema sch"
+  run.cache = require("run.cache").new(run)
+  t.eq(#run.cache:load(conn, { { database = database, schema = "sch" } }), 0)
+  return state_of()
+end
+
+-- Statements ---------------------------------------------------------------------------------------
+
+t.test("values of every type", function()
+  t.eq(render [[{% set q %}select 1 as a, 2::bigint as b, 1.50::numeric as c, 0.25::float8 as d, true as e, 'x' as f,
+    null::int as g, array[1, 2, null] as h, array['a b', 'c"d', null] as i, '{"k": [1, 2]}'::jsonb as j, 7::numeric as k
+{% endset %}{{ run_query(q).rows[0].values() | list }}]],
+    "[1, 2, Decimal('1.50'), 0.25, True, 'x', None, '[1, 2, null]', '[\"a b\", \"c\\\\\"d\", null]', "
+    .. "'{\"k\": [1, 2]}', 7]")
+  t.eq(render "{{ run_query('select 1 as a, 2 as a').column_names }}", "('a', 'a_2')")
+  t.eq(render [[{% set q %}select date '2024-02-29' as d, timestamp '2024-02-29 10:00:00.5' as t, 'infinity'::date as i,
+    timestamptz '2024-02-29 10:00:00+00' as z{% endset %}{% set r = run_query(q).rows[0] -%}
+    {{ r.d }} {{ r.t }} {{ r.i }} {{ r.d.strftime('%d.%m.%Y') }} {{ (r.z - r.z).days }} {{ r.z.year }}]],
+    "2024-02-29 2024-02-29 10:00:00.500000 infinity 29.02.2024 0 2024")
+end)
+
+t.test("run_query and statement", function()
+  t.eq(render [[{% call statement('s', fetch_result=true) %}select x as id from generate_series(1, 3) x{% endcall %}
+{%- set r = load_result('s') %}{{ r.data }} {{ r['table'].columns['id'].values() }} {{ r.response }} {{ r.response.code }}]],
+    "[(1,), (2,), (3,)] (1, 2, 3) SELECT 3 SELECT")
+  t.eq(render "{% set t = run_query('create temp table made (a int)') %}{{ t is none }} {{ t | length }}", "False 0")
+  t.eq(render [[{% set res, t = adapter.execute('insert into made values (1), (2)') %}{{ res }} {{ res.rows_affected }} {{ res.code }}]],
+    "INSERT 0 2 2 INSERT")
+  t.eq(render [[{% set res, t = adapter.execute('select a from made order by 1', fetch=true, limit=1) %}{{ t | length }}]], "1")
+  t.eq(render [[{% call statement('two') %}delete from made; update made set a = 1{% endcall %}{{ load_result('two').response }}]],
+    "UPDATE 0")
+  t.eq(render [[{% do adapter.add_query('insert into made values (%s), (%s)', bindings=[5, none]) %}
+{{- run_query("select a from made order by 1").columns[0].values() }}]], "(5, None)")
+  t.eq(render "{{ adapter.execute('-- nothing')[0].rows_affected }}", "-1")
+end)
+
+t.test("a failed query is a database error that names the macro's place", function()
+  local e = t.raises(function() render "a\n{{ run_query('select nope') }}" end, 'column "nope" does not exist')
+  t.eq({ e.code, e.sqlstate }, { 401, "42703" })
+end)
+
+-- Relations ----------------------------------------------------------------------------------------
+
+t.test("the cache knows what stands in a schema", function()
+  fresh()
+  conn:exec [[create table sch.tab (a int); create view sch.vw as select * from sch.tab;
+    create materialized view sch.mat as select * from sch.vw; create table sch."Mixed" (a int);
+    create function sch.fn() returns int language sql as 'select 1']]
+  run.cache = require("run.cache").new(run)
+  t.eq(#run.cache:load(conn, { { schema = "sch" }, { schema = "not there" } }), 1)
+  t.eq(render "{% for n in ['tab', 'vw', 'mat', 'fn'] %}{{ (adapter.get_relation(target.database, 'sch', n) or {}).type }} {% endfor %}",
+    "table view materialized_view")
+  t.eq(render "{{ load_cached_relation(api.Relation.create(schema='sch', identifier='tab')) }}", '"' .. database .. '"."sch"."tab"')
+  t.eq(render "{{ adapter.get_relation('other', 'sch', 'tab') }} {{ adapter.get_relation(none, 'sch', 'no') }}", "None None")
+  t.eq(t.raises(function() render "{{ adapter.get_relation(none, 'sch', 'mixed') }}" end, "only in the case").code, 411)
+  t.raises(function() run.cache:load(conn, { { database = "elsewhere", schema = "s" } }) end, "another database")
+end)
+
+t.test("a schema that is not cached is listed when it is asked for", function()
+  conn:exec "drop schema if exists late cascade; create schema late; create view late.v as select 1"
+  t.eq(render "{{ adapter.get_relation(none, 'late', 'v').type }}", "view")
+  conn:exec "drop view late.v"
+  t.eq(render "{{ adapter.get_relation(none, 'late', 'v').type }}", "view", "and then it is known")
+end)
+
+t.test("dropping takes the views along, renaming keeps them", function()
+  fresh()
+  conn:exec "create table sch.base (a int); create view sch.v1 as select * from sch.base; create view sch.v2 as select * from sch.v1"
+  run.cache = require("run.cache").new(run)
+  run.cache:load(conn, { { schema = "sch" } })
+  local state = state_of()
+  render([[{% set base = adapter.get_relation(none, 'sch', 'base') %}
+{% do adapter.rename_relation(base, make_backup_relation(base, 'table')) %}]], nil, state)
+  t.eq(rows "select to_regclass('sch.base') is null, to_regclass('sch.base__dbt_backup') is null", "t|f")
+  t.ok(run.cache:get("sch", "v2"))
+  render("{% do adapter.drop_relation(adapter.get_relation(none, 'sch', 'base__dbt_backup')) %}", nil, state)
+  t.eq(rows "select to_regclass('sch.v2') is null", "t")
+  t.eq({ run.cache:get("sch", "base__dbt_backup"), run.cache:get("sch", "v1"), run.cache:get("sch", "v2") }, {})
+  run.cache:rollback(state)
+  t.ok(run.cache:get("sch", "base"), "a rollback brings back what the state changed")
+  t.ok(run.cache:get("sch", "v2"))
+  t.eq(run.cache:get("sch", "base__dbt_backup"), nil)
+end)
+
+t.test("what is committed stays", function()
+  local state = fresh()
+  run.cache:add(relations.create { schema = "sch", identifier = "x", type = "table" }, state)
+  run.cache:commit(state)
+  run.cache:rollback(state)
+  t.eq(run.cache:get("sch", "x").type, "table")
+  run.cache:drop_schema("SCH")
+  t.eq(run.cache:get("sch", "x"), nil)
+end)
+
+t.test("misuse of the adapter", function()
+  t.raises(function() render "{% do adapter.drop_relation(none) %}" end, "must be a relation, not none")
+  t.raises(function() render "{% do adapter.drop_relation(api.Relation.create(identifier='x')) %}" end, "table or a view")
+  t.raises(function() render "{{ adapter.verify_database('elsewhere') }}" end, "is not the target's")
+  t.raises(function() render "{{ adapter.get_relation('a') }}" end, "missing required argument: 'schema'")
+end)
+
+t.test("schemas", function()
+  render "{% do adapter.create_schema(api.Relation.create(schema='made here')) %}"
+  t.eq(render "{{ adapter.check_schema_exists(target.database, 'made here') }} {{ adapter.check_schema_exists(target.database, 'no') }}",
+    "True False")
+  t.ok(render("{{ list_schemas(target.database).columns[0].values() }}"):find("'made here'", 1, true))
+  render "{% do drop_schema_named('made here') %}"
+  t.eq(render "{{ adapter.check_schema_exists(target.database, 'made here') }}", "False")
+end)
+
+-- Columns ------------------------------------------------------------------------------------------
+
+t.test("columns are described as information_schema does", function()
+  fresh()
+  conn:exec [[create domain sch.short as varchar(7);
+    create table sch.many (a int, b bigint, c smallint, d numeric, e numeric(10,2), f real, g float8, h text, i varchar(5),
+      j char(3), k date, l timestamp, m timestamptz, n boolean, o int[], p jsonb, q uuid, r sch.short, s "char", t name,
+      u bit(4), v interval, w varbit(6), gone int, x time);
+    alter table sch.many drop column gone]]
+  local own = render [[{% for c in adapter.get_columns_in_relation(api.Relation.create(schema='sch', identifier='many')) %}
+{{- [c.column, c.dtype, c.char_size, c.numeric_precision, c.numeric_scale] | join('|') }} {% endfor %}]]
+  local theirs = rows [[select column_name, data_type, coalesce(character_maximum_length::text, 'None'),
+    case when data_type in ('real', 'double precision') then numeric_precision::text
+      else coalesce(numeric_precision::text, 'None') end, coalesce(numeric_scale::text, 'None')
+    from information_schema.columns where table_schema = 'sch' and table_name = 'many' order by ordinal_position]]
+  t.eq(own, theirs)
+end)
+
+t.test("columns of temporary tables and materialized views", function()
+  conn:exec "create temp table many (other int); create materialized view sch.mat as select 1 as one, 'x'::varchar(3) as two"
+  t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(identifier='many')) | map(attribute='name') | list }}", "['other']")
+  t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(schema='sch', identifier='mat')) | map(attribute='data_type') | list }}",
+    "['integer', 'character varying(3)']")
+  t.eq(render "{{ get_columns_in_query('select 1 as a, 2 as b') }}", "['a', 'b']")
+  t.eq(render "{% for c in get_column_schema_from_query('select 1 as a, now() as b, 1.5 as c') %}{{ c.name }} {{ c.dtype }} {% endfor %}",
+    "a INTEGER b DATETIMETZ c DECIMAL")
+end)
+
+t.test("columns that are missing, and types that grow", function()
+  fresh()
+  conn:exec "create table sch.old (a varchar(3), b int); create table sch.new (a varchar(9), b int, c text); insert into sch.old values ('x', 1)"
+  local both = "{% set old, new = api.Relation.create(schema='sch', identifier='old', type='table'), "
+    .. "api.Relation.create(schema='sch', identifier='new', type='table') %}"
+  t.eq(render(both .. "{{ adapter.get_missing_columns(new, old) | map(attribute='name') | list }}"), "['c']")
+  render(both .. "{% do adapter.expand_target_column_types(new, old) %}")
+  t.eq(rows "select a, b from sch.old", "x|1")
+  t.eq(render(both .. "{{ adapter.get_columns_in_relation(old) | map(attribute='data_type') | list }}"),
+    "['integer', 'character varying(9)']")
+  t.eq(render(both .. "{{ process_schema_changes('sync_all_columns', new, old) | length }}"), "3")
+  t.eq(render(both .. "{{ adapter.get_columns_in_relation(old) | map(attribute='name') | sort }}"), "['a', 'b', 'c']")
+  conn:exec "alter table sch.new drop column c"
+  t.raises(function() render(both .. "{{ process_schema_changes('fail', new, old) }}") end, "only in the table: %[c%]")
+  t.eq(render(both .. "{{ process_schema_changes('ignore', new, old) }}"), "{}")
+end)
+
+-- Building -----------------------------------------------------------------------------------------
+
+local target = "{% set target_relation = this.incorporate(type='table') %}"
+
+t.test("tables and views are created", function()
+  fresh()
+  t.eq(squeezed "{{ get_create_view_as_sql(this, 'select 1 as id -- x') }}",
+    ('create view "%s"."sch"."plain" as ( select 1 as id -- x );'):format(database))
+  t.eq(squeezed "{{ create_table_as(true, make_temp_relation(this).include(schema=false), 'select 1') }}":gsub("%d+", "N"),
+    'create temporary table "plain__dbt_tmpN" as ( select N );')
+  render("{% do run_query(get_create_table_as_sql(false, this, 'select 1 as id, 2 as name')) %}", "model.shop.headed")
+  t.eq(rows "select relpersistence from pg_class where relname = 'headed'", "u", "unlogged")
+  t.eq(rows "show work_mem", "5MB", "the header ran")
+  conn:exec "reset work_mem"
+  render(target .. "{% do run_query(get_replace_sql(adapter.get_relation(none, 'sch', 'headed') or target_relation,"
+    .. " this.incorporate(type='view'), 'select 5 as id')) %}", "model.shop.headed")
+  t.eq(rows "select id, (select relkind from pg_class where relname = 'headed') from sch.headed", "5|v")
+  render(target .. "{% do run_query(get_create_materialized_view_as_sql(this, 'select 7 as id, 1 as name')) %}", "model.shop.added")
+  t.eq(rows "select id from sch.added", "7")
+end)
+
+t.test("names beside a long name stay within what PostgreSQL keeps", function()
+  local long = ("n"):rep(60)
+  local text = "{% set r = api.Relation.create(schema='sch', identifier='" .. long .. "') %}"
+  t.eq(render(text .. "{{ make_intermediate_relation(r).identifier }}"), ("n"):rep(54) .. "__dbt_tmp")
+  t.eq(render(text .. "{{ make_backup_relation(r, 'view').identifier | length }} {{ make_backup_relation(r, 'view').type }}"), "63 view")
+  t.eq(render(text .. "{% set x = make_temp_relation(r) %}{{ x.identifier | length }} {{ x.schema }} {{ x.database }}"), "63 None None")
+end)
+
+t.test("indexes", function()
+  fresh()
+  render("{% do run_query(get_create_table_as_sql(false, this, model.compiled_code or 'select 1 as id, 2 as name')) %}"
+    .. "{% do create_indexes(this) %}", "model.shop.headed")
+  t.eq(rows "select indisunique, indnatts from pg_index where indrelid = 'sch.headed'::regclass order by 2", "t|1 f|2")
+  t.eq(render("{{ run_query(get_show_indexes_sql(this)).columns['column_names'].values() }}", "model.shop.headed"), "('id,name', 'id')")
+  t.raises(function() render "{{ get_create_index_sql(this, {'column': 'id'}) }}" end, "an index is a mapping with `columns`")
+end)
+
+t.test("comments", function()
+  render("{% do persist_docs(this.incorporate(type='table'), model) %}", "model.shop.headed")
+  t.eq(rows "select obj_description('sch.headed'::regclass), col_description('sch.headed'::regclass, 1)", 'it\'s "all" \\ of it|the \'id\'')
+  t.ok(messages[#messages]:find("are described but are not in the database: gone", 1, true), messages[#messages])
+end)
+
+t.test("contracts", function()
+  fresh()
+  render("{% do run_query(get_create_table_as_sql(false, this, \"select 'a'::text as name, 3 as id\")) %}", "model.shop.contracted")
+  t.eq(rows "select id, name from sch.contracted", "3|a")
+  t.eq(rows "select count(*), min(conname) from pg_constraint where conrelid = 'sch.contracted'::regclass", "2|contracted_id_check")
+  local e = t.raises(function()
+    render("{{ get_assert_columns_equivalent(\"select 1.5 as id, 'x' as title\") }}", "model.shop.contracted")
+  end, "not those of its contract")
+  t.eq(e.code, 241)
+  t.ok(e.message:find("| id | DECIMAL | INTEGER | data type mismatch |", 1, true), e.message)
+  t.ok(e.message:find("| title | TEXT |  | missing in contract |", 1, true), e.message)
+  t.raises(function() render "{{ get_assert_columns_equivalent('select 1') }}" end, "its columns are not described")
+end)
+
+t.test("grants", function()
+  fresh()
+  conn:exec [[do $$ begin
+    if not exists (select from pg_roles where rolname = 'dex_reader') then create role dex_reader; end if;
+    if not exists (select from pg_roles where rolname = 'dex-writer') then create role "dex-writer"; end if;
+  end $$; create table sch.plain (id int)]]
+  local granted = "select grantee, privilege_type from information_schema.role_table_grants where table_schema = 'sch' "
+    .. "and grantee like 'dex%' order by 1, 2"
+  render "{% do apply_grants(this, {'select': ['dex_reader'], 'insert': ['\"dex-writer\"', 'dex_reader']}, should_revoke=false) %}"
+  t.eq(rows(granted), "dex-writer|INSERT dex_reader|INSERT dex_reader|SELECT")
+  render "{% do apply_grants(this, {'select': ['dex_reader'], 'insert': []}, should_revoke=true) %}"
+  t.eq(rows(granted), "dex_reader|SELECT")
+  render "{% do apply_grants(this, {'select': ['DEX_READER']}, should_revoke=true) %}"
+  t.ok(messages[#messages]:find("all grants are in place", 1, true), "names are compared without regard to case")
+  render "{% do apply_grants(this, {}, should_revoke=true) %}"
+  t.eq(rows(granted), "dex_reader|SELECT", "an empty setting changes nothing")
+  t.eq(render "{{ should_revoke(none) }} {{ should_revoke(this) }} {{ should_revoke(this, false) }}", "False False True")
+  conn:exec 'drop table sch.plain; drop role dex_reader; drop role "dex-writer"'
+end)
+
+-- Adding -------------------------------------------------------------------------------------------
+
+t.test("incremental strategies", function()
+  fresh()
+  conn:exec "create table sch.added (id int, name text); insert into sch.added values (1, 'old'), (2, 'kept'); create temp table fresh_rows as select 1 as id, 'new' as name"
+  local args = "{% set args = {'target_relation': this, 'temp_relation': api.Relation.create(identifier='fresh_rows'),"
+    .. " 'unique_key': 'id', 'dest_columns': adapter.get_columns_in_relation(this), 'incremental_predicates': none} %}"
+  render(args .. "{% do run_query(adapter.get_incremental_strategy_macro(context, 'default')(args)) %}", "model.shop.added")
+  t.eq(rows "select * from sch.added order by 1", "1|new 2|kept")
+  render(args .. "{% do args.update({'unique_key': none}) %}{% do run_query(get_incremental_append_sql(args)) %}", "model.shop.added")
+  t.eq(rows "select count(*) from sch.added where id = 1", "2")
+  conn:exec "delete from sch.added; insert into sch.added values (1, 'old')"
+  render(args .. "{% do run_query(get_incremental_merge_sql(args)) %}", "model.shop.added")
+  t.eq(rows "select * from sch.added", "1|new")
+  t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'insert_overwrite') %}") end, "does not exist")
+  t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'mine') %}") end, "no macro get_incremental_mine_sql")
+end)
+
+t.test("is_incremental", function()
+  fresh()
+  t.eq(render("{{ is_incremental() }}", "model.shop.added"), "False")
+  run.cache:add(relations.create { schema = "sch", identifier = "added", type = "table" })
+  t.eq(render("{{ is_incremental() }} {{ dbt.is_incremental() }}", "model.shop.added"), "True True")
+  t.eq(render "{{ is_incremental() }}", "False", "the model is a view")
+end)
+
+-- Expressions --------------------------------------------------------------------------------------
+
+-- Runs a list of `macro call | value` and compares the values.
+local function expressions(list)
+  for call, expected in list:gmatch("%s*([^\n]-)%s+=>%s+([^\n]+)") do
+    t.eq(rows("select " .. render("{{ " .. call .. " }}")), expected, call)
+  end
+end
+
+t.test("dates", function()
+  expressions [[
+    dbt.dateadd('day', 3, "'2024-02-27'::date") => 2024-03-01 00:00:00
+    dbt.dateadd('quarter', 1, "'2024-02-27'::date") => 2024-05-27 00:00:00
+    dbt.datediff("'2023-12-31'", "'2024-01-01'", 'year') => 1
+    dbt.datediff("'2023-11-30'", "'2024-02-01'", 'quarter') => 1
+    dbt.datediff("'2023-11-30'", "'2024-02-01'", 'month') => 3
+    dbt.datediff("'2024-01-06'", "'2024-01-07'", 'week') => 1
+    dbt.datediff("'2024-01-07'", "'2024-01-13'", 'week') => 0
+    dbt.datediff("'2024-01-14'", "'2024-01-07'", 'week') => -1
+    dbt.datediff("'2024-01-01'", "'2024-03-01'", 'day') => 60
+    dbt.datediff("'2024-01-01 23:59'", "'2024-01-02 00:01'", 'hour') => 1
+    dbt.datediff("'2024-01-01 23:59:59'", "'2024-01-02 00:00'", 'minute') => 1
+    dbt.datediff("'2024-01-01 00:00:01.9'", "'2024-01-01 00:01:00.1'", 'second') => 59
+    dbt.datediff("'2024-01-01 00:00:00.001'", "'2024-01-01 00:00:01.002'", 'millisecond') => 1001
+    dbt.date_trunc('month', "'2024-02-27'::date")|string ~ '::date' => 2024-02-01
+    dbt.last_day("'2024-02-10'::date", 'month') => 2024-02-29
+    dbt.last_day("'2024-02-10'::date", 'quarter') => 2024-03-31]]
+  t.raises(function() render "{{ dbt.datediff('a', 'b', 'eon') }}" end, "'eon' is not a date part")
+  t.eq(rows("select count(*), min(date_day)::date, max(date_day)::date from (" .. render(
+    "{{ dbt.date_spine('day', \"'2024-01-01'::date\", \"'2024-01-10'::date\") }}") .. ") x"), "9|2024-01-01|2024-01-09")
+  t.eq(rows("select count(*), max(generated_number) from (" .. render "{{ dbt.generate_series(5) }}" .. ") x"), "5|5")
+end)
+
+t.test("text, casts and aggregates", function()
+  expressions [[
+    dbt.concat(["'a'", "'b'"]) => ab
+    dbt.length("'abc'") => 3
+    dbt.position("'b'", "'abc'") => 2
+    dbt.replace("'abc'", "'b'", "'x'") => axc
+    dbt.right("'abc'", 2) => bc
+    dbt.split_part("'a|b|c'", "'|'", 2) => b
+    dbt.split_part("'a|b|c'", "'|'", -1) => c
+    dbt.split_part("'a::b::c'", "'::'", -2) => b
+    dbt.hash("'x'") => 9dd4e461268c8034f5c8564e155c67a6
+    dbt.string_literal(dbt.escape_single_quotes("it's")) => it's
+    dbt.safe_cast("'3'", dbt.type_int()) => 3
+    dbt.cast_bool_to_text('true') => true
+    dbt.array_append(dbt.array_construct([1, 2]), 3) => {1,2,3}
+    dbt.array_concat(dbt.array_construct([1]), dbt.array_construct()) => {1}
+    dbt.equals('1', '1') => t
+    dbt.type_numeric() ~ " '1.5'" => 1.500000]]
+  local over = " from (values (1, 'b'), (1, 'a'), (2, 'c')) v(n, x)"
+  t.eq(rows("select " .. render "{{ dbt.listagg('x', \"','\", 'order by x') }}" .. over), "a,b,c")
+  t.eq(rows("select " .. render "{{ dbt.listagg('x', \"','\", 'order by x', 2) }}" .. over), "a,b")
+  t.eq(rows("select " .. render "{{ dbt.bool_or('n = 2') }}, {{ dbt.any_value('n') }}" .. over), "t|1")
+  t.eq(rows("select 1 " .. render "{{ dbt.except() }}" .. " select 1"), "")
+end)
+
+t.test("whole queries", function()
+  t.eq(rows(render "{{ get_test_sql('select 1 union all select 2', 'count(*)', '!= 0', '> 5', none) }}"), "2|t|f")
+  t.eq(rows(render "{{ get_show_sql('select generate_series(1, 9) -- x', none, 2) }}"), "1 2")
+  t.eq(render "{{ validate_sql('select 1').response }}", "EXPLAIN")
+  t.raises(function() render "{{ validate_sql('select nope') }}" end, "does not exist")
+  t.eq(render "{{ get_catalog_relations(api.Relation.create(database=target.database).information_schema(), []) | length }}", "0")
+end)
+
+-- Overriding ---------------------------------------------------------------------------------------
+
+t.test("a project replaces what the adapter does", function()
+  shop:write { ["macros/own.sql"] = [[
+{% macro drop_relation(relation) %}{% do run_query("drop table sch.instead") %}{% endmacro %}
+{% macro postgres__list_relations_without_caching(schema_relation) %}
+{{ return(run_query("select 'd' as database, 'told' as name, '" ~ schema_relation.schema ~ "' as schema, 'view' as type")) }}
+{% endmacro %}]] }
+  local own = require("project").load { project_dir = shop.dir, vars = value.dict(), command = "run" }
+  local other = { project = own, log = function() end }
+  other.cache = require("run.cache").new(other)
+  conn:exec "create table sch.instead (a int); create table sch.real (a int)"
+  other.cache:load(conn, { { schema = "sch" } })
+  local ctx = context.node { run = other, conn = conn, node = own.nodes["model.shop.plain"] }
+  t.eq(jinja.render("{{ adapter.get_relation(none, 'sch', 'told') }} {{ adapter.get_relation(none, 'sch', 'real') }}", ctx),
+    '"d"."sch"."told" None')
+  ctx.adapter.drop_relation(relations.create { schema = "sch", identifier = "real", type = "table" })
+  t.eq(rows "select to_regclass('sch.instead') is null, to_regclass('sch.real') is null", "t|f")
+end)
+
+t.test("while files are parsed nothing is asked", function()
+  local ctx = context.parse_context(project, project.nodes["model.shop.plain"], scan.new_capture())
+  t.eq(jinja.render("{{ adapter.execute('drop schema sch')[1] | length }}{{ adapter.check_schema_exists('a', 'b') }}", ctx), "0False")
+end)
+
+conn:release()
+pool:close()
+shop:close()
+fixture.clean()
