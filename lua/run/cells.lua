@@ -78,17 +78,20 @@ end
 converters[114], converters[3802] = json_value, json_value
 converters[1700] = decimal.parse
 
--- Dates are made by the template engine's datetime module, when it is there.
-local function dates()
-  local found, modules = pcall(require, "jinja.modules")
-  local datetime = found and modules.datetime
-  if datetime and datetime.from_text then
-    converters[1082] = function(text) return datetime.from_text(text, "date") or text end
-    converters[1114] = function(text) return datetime.from_text(text, "datetime") or text end
-    converters[1184] = converters[1114]
+-- Dates and times as Python's objects; what Python has no object for (infinity, years before 1) stays text.
+local function from_iso(class)
+  local parse
+  return function(text)
+    if not text:find("^%d%d%d%d%-%d%d%-%d%d[^B]*$") then return text end
+    parse = parse or require("jinja.modules.datetime")[class].attributes.fromisoformat
+    local ok, found = pcall(parse, text)
+    return ok and found or text
   end
-  dates = function() end
 end
+
+converters[1082] = from_iso "date"
+converters[1114] = from_iso "datetime"
+converters[1184] = converters[1114]
 
 --- The kind of a column by its type.
 ---@param oid integer
@@ -98,9 +101,6 @@ function M.kind(oid) return kinds[oid] or "Text" end
 --- How the values of a column become template values; nil when they are already.
 ---@param oid integer
 ---@return (fun(text: string): any)|nil
-function M.converter(oid)
-  dates()
-  return converters[oid]
-end
+function M.converter(oid) return converters[oid] end
 
 return M

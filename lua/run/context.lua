@@ -317,8 +317,8 @@ function members.thread_id(state)
 end
 
 function members.run_started_at(state)
-  local modules = builtins.pure().modules
-  return modules.datetime.from_timestamp(state.run and state.run.started_at or state.project.loaded_at)
+  local from_timestamp = require("jinja.modules.datetime").datetime.attributes.fromtimestamp
+  return from_timestamp(state.run and state.run.started_at or state.project.loaded_at, require("jinja.modules.zones").utc)
 end
 
 function members.selected_resources(state)

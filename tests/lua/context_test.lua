@@ -143,6 +143,7 @@ t.test("what a model sees of itself", function()
   t.eq(render "{{ database }}.{{ schema }} {{ target.name }} {{ env.name }} {{ project_name }}", "db.sch dev dev shop")
   t.eq(render "{{ invocation_id }} {{ thread_id }} {{ selected_resources }} {{ invocation_args_dict.which }}",
     "the-id Thread-1 (worker) ['model.shop.report'] run")
+  t.eq(render "{{ run_started_at }} {{ run_started_at.strftime('%Y') }}", "2023-11-14 22:13:20.250000+00:00 2023")
   t.eq(render "{{ dbt_version.split('.')[0] }} {{ flags.FULL_REFRESH }} {{ flags.WHICH }} {{ flags.NO_SUCH is defined }}",
     "1 True run False")
   t.eq(render "{{ graph.nodes['model.shop.orders'].name }} {{ graph.sources | length }}", "orders 1")
@@ -302,7 +303,7 @@ t.test("json, yaml, sets, zip, md5", function()
   t.eq(render "{{ set([1, 2, 1]) | list }} {{ set(3, 'no') }} {{ zip([1, 2], ['a', 'b', 'c']) | list }}",
     "[1, 2] no [(1, 'a'), (2, 'b')]")
   t.raises(function() render "{{ set_strict(3) }}" end, "not iterable")
-  t.raises(function() render "{{ zip_strict([1], 2) }}" end, "not iterable")
+  t.raises(function() render "{{ zip_strict([1], 2) }}" end, "must support iteration")
   t.eq(render "{{ local_md5('hello world') }}", "5eb63bbbe01eeed093cb22bb8f5acdc3")
   t.eq(render "{{ diff_of_two_dicts({'x': ['v1', 'V2'], 'Y': ['3']}, {'X': ['V1'], 'z': ['4']}) }}", "{'x': ['V2'], 'Y': ['3']}")
 end)
