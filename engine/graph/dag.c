@@ -89,14 +89,16 @@ static void fold_edges(struct dag *dag)
     dag->edge_count = kept;
 }
 
-/* The edges are sorted by `from`, then `to`; filling in that order leaves each node's neighbours ascending. */
+/* The edges are sorted by `from`, then `to`; filling in that order leaves each node's neighbours
+ * ascending. */
 static void fill_side(const struct dag *dag, struct side *side, enum dag_direction direction)
 {
     size_t n = (size_t)dag->count;
     side_fini(side);
     side->start = mem_zalloc((n + 2) * sizeof *side->start);
     side->nodes = mem_alloc(dag->edge_count * sizeof *side->nodes);
-    int *next = side->start + 1; /* one ahead while filling: afterwards start[i + 1] is the end of node i */
+    int *next =
+        side->start + 1; /* one ahead while filling: afterwards start[i + 1] is the end of node i */
     for (size_t i = 0; i < dag->edge_count; i++) {
         const struct edge *edge = &dag->edges[i];
         next[(direction == DAG_DOWN ? edge->from : edge->to) + 1]++;
@@ -176,7 +178,8 @@ int dag_order(const struct dag *dag, int *order)
     return written;
 }
 
-/* A node that dag_order left out and that is on a cycle or behind one waits for another such node. */
+/* A node that dag_order left out and that is on a cycle or behind one waits for another such node.
+ */
 static int left_out_parent(const struct dag *dag, int node, const unsigned char *ordered)
 {
     struct dag_span above = dag_neighbours(dag, node, DAG_UP);
@@ -212,7 +215,8 @@ int dag_cycle(const struct dag *dag, int *path)
         node++;
     if (node == dag->count)
         goto done;
-    /* Up and up among those left out: the first node met again closes a cycle, which then runs backwards. */
+    /* Up and up among those left out: the first node met again closes a cycle, which then runs
+     * backwards. */
     int *seen_at = mem_zalloc(n * sizeof *seen_at);
     while (!seen_at[node]) {
         order[len++] = node;
@@ -247,8 +251,8 @@ void dag_longest(const struct dag *dag, const double *weights, double *longest)
     mem_free(order);
 }
 
-void dag_reach(const struct dag *dag, const int *from, int count, enum dag_direction direction, int depth,
-               unsigned char *marks)
+void dag_reach(const struct dag *dag, const int *from, int count, enum dag_direction direction,
+               int depth, unsigned char *marks)
 {
     size_t n = (size_t)dag->count;
     int *queue = mem_alloc((n + (size_t)count) * sizeof *queue);

@@ -65,8 +65,8 @@ static int pop(struct sched *sched)
     return top;
 }
 
-struct sched *sched_new(const struct dag *dag, const double *weights, int threads, sched_skip_fn skip,
-                        void *arg)
+struct sched *sched_new(const struct dag *dag, const double *weights, int threads,
+                        sched_skip_fn skip, void *arg)
 {
     struct sched *sched = mem_zalloc(sizeof *sched);
     size_t n = (size_t)dag_count(dag);
@@ -136,7 +136,8 @@ static void skip(struct sched *sched, int node, int cause)
         sched->skip(sched->arg, node, cause);
 }
 
-/* Makes everything below `node` that waits DOOMED, and its `waits` the number of parents that are so as well. */
+/* Makes everything below `node` that waits DOOMED, and its `waits` the number of parents that are
+ * so as well. */
 static void doom(struct sched *sched, int node)
 {
     int *queue = sched->queue;

@@ -1,4 +1,5 @@
-/* The harness of the C unit tests: each TEST prints nothing unless it fails; main returns check_finish(). */
+/* The harness of the C unit tests: each TEST prints nothing unless it fails; main returns
+ * check_finish(). */
 #ifndef DEX_TESTS_CHECK_H
 #define DEX_TESTS_CHECK_H
 
@@ -21,7 +22,7 @@ static const char *check_name;
         const char *check_a = (got), *check_b = (expected);                                        \
         int check_same = check_a && check_b ? strcmp(check_a, check_b) == 0 : check_a == check_b;  \
         if (!check_same && !check_bad++)                                                           \
-            printf("FAILED %s: %s:%d: got \"%s\", expected \"%s\"\n", check_name, __FILE__,       \
+            printf("FAILED %s: %s:%d: got \"%s\", expected \"%s\"\n", check_name, __FILE__,        \
                    __LINE__, check_a ? check_a : "(NULL)", check_b ? check_b : "(NULL)");          \
     } while (0)
 

@@ -283,7 +283,8 @@ static void on_skip(void *arg, int node, int cause)
     t->cause[node] = cause;
 }
 
-/* No node that is ready has a longer remaining path than the one just given, nor as long and a lower index. */
+/* No node that is ready has a longer remaining path than the one just given, nor as long and a
+ * lower index. */
 static void check_choice(const struct trace *t, const double *longest, int chosen)
 {
     const struct sample *s = t->sample;
