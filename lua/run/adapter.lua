@@ -7,6 +7,7 @@ local err = require "err"
 local hash = require "dex.hash"
 local macro_scope = require "run.macro_scope"
 local object = require "run.object"
+local printing = require "jinja.printing"
 local relations = require "run.relation"
 local statement = require "run.statement"
 local tables = require "run.table"
@@ -212,7 +213,7 @@ local function add_query(adapter, sql, _, bindings)
   local params = opt(bindings)
   if params and #params > 0 then
     local texts = {}
-    for i, v in ipairs(params) do texts[i] = type(v) == "table" and tostring(v) or v end
+    for i, v in ipairs(params) do texts[i] = type(v) == "table" and printing.str(v) or v end
     statement.execute(adapter.state, statement.number_placeholders(sql), texts)
   else
     statement.execute(adapter.state, sql)
@@ -310,8 +311,14 @@ local function strategy_macro(_, context, strategy)
   return macro
 end
 
+-- A setting of `config`, or of a dict like it.
+local function setting_of(config, name)
+  if value.is_dict(config) then return opt(config[name]) end
+  return opt(config:get(name))
+end
+
 local function hard_deletes(_, config)
-  local legacy, setting = opt(config:get("invalidate_hard_deletes")), opt(config:get("hard_deletes"))
+  local legacy, setting = setting_of(config, "invalidate_hard_deletes"), setting_of(config, "hard_deletes")
   if legacy ~= nil and setting ~= nil then
     err.raise { code = 240, message = "a snapshot has invalidate_hard_deletes and hard_deletes: set only the latter" }
   end

@@ -15,7 +15,8 @@ local opt = value.opt
 ---@field schemas table<string, boolean> names, in lower case, of the schemas that are listed
 ---@field by_key table<string, dex.Relation> "schema\0identifier" -> relation
 ---@field folded table<string, string> lower-case key -> key
----@field dependents table<string, table<string, boolean>> key -> keys of the views that read it
+---@field readers table<string, table<string, boolean>> key -> keys of the views that read it
+---@field reads table<string, table<string, boolean>> key of a view -> keys that it reads
 local Cache = {}
 Cache.__index = Cache
 
@@ -27,7 +28,7 @@ local function key(relation) return key_of(relation.schema, relation.identifier)
 ---@param run table with `project`
 ---@return dex.Cache
 function M.new(run)
-  return setmetatable({ run = run, schemas = {}, by_key = {}, folded = {}, dependents = {} }, Cache)
+  return setmetatable({ run = run, schemas = {}, by_key = {}, folded = {}, readers = {}, reads = {} }, Cache)
 end
 
 -- Journal ----------------------------------------------------------------------------------------
@@ -77,9 +78,9 @@ local function remove(cache, k, state)
 end
 
 local function drop(cache, k, state)
-  local readers = cache.dependents[k]
+  local readers = cache.readers[k]
   if readers then
-    set(state, cache.dependents, k, nil)
+    set(state, cache.readers, k, nil)
     for reader in pairs(readers) do drop(cache, reader, state) end
   end
   if cache.by_key[k] then remove(cache, k, state) end
@@ -87,6 +88,19 @@ end
 
 --- A relation was dropped, and with it the views that read it.
 function Cache:drop(relation, state) drop(self, key(relation), state) end
+
+-- Gives the links of one key to another, on both sides.
+local function move_links(links, back, old, new, state)
+  local linked = links[old]
+  if not linked then return end
+  set(state, links, old, nil)
+  set(state, links, new, linked)
+  for other in pairs(linked) do
+    local changed = {}
+    for k in pairs(back[other] or {}) do changed[k ~= old and k or new] = true end
+    set(state, back, other, changed)
+  end
+end
 
 --- A relation got another name; the views that read it still do.
 ---@param from dex.Relation
@@ -98,17 +112,8 @@ function Cache:rename(from, to, state)
   if known then remove(self, old, state) end
   local kind = known and known.type or to.type
   self:add(kind == to.type and to or relations.with(to, { type = kind or value.none }), state)
-  if self.dependents[old] then
-    set(state, self.dependents, new, self.dependents[old])
-    set(state, self.dependents, old, nil)
-  end
-  for k, readers in pairs(self.dependents) do
-    if readers[old] then
-      local changed = {}
-      for reader in pairs(readers) do changed[reader ~= old and reader or new] = true end
-      set(state, self.dependents, k, changed)
-    end
-  end
+  move_links(self.readers, self.reads, old, new, state)
+  move_links(self.reads, self.readers, old, new, state)
 end
 
 --- A schema was dropped with everything in it.
@@ -176,13 +181,13 @@ join pg_catalog.pg_class d on d.oid = w.ev_class
 join pg_catalog.pg_namespace dn on dn.oid = d.relnamespace
 where lower(rn.nspname) in (%s)]]
 
-local function link(cache, referenced, dependent)
-  local readers = cache.dependents[referenced]
-  if not readers then
-    readers = {}
-    cache.dependents[referenced] = readers
+local function add_link(links, from, to)
+  local set_of = links[from]
+  if not set_of then
+    set_of = {}
+    links[from] = set_of
   end
-  readers[dependent] = true
+  set_of[to] = true
 end
 
 -- Notes one listed relation.
@@ -208,7 +213,9 @@ local function read(cache, conn, names)
     if name then note(cache, database, schema, name, listed:get(i, 3)) end
   end
   for i = 1, #links do
-    link(cache, key_of(links:get(i, 1), links:get(i, 2)), key_of(links:get(i, 3), links:get(i, 4)))
+    local referenced, reader = key_of(links:get(i, 1), links:get(i, 2)), key_of(links:get(i, 3), links:get(i, 4))
+    add_link(cache.readers, referenced, reader)
+    add_link(cache.reads, reader, referenced)
   end
   return present
 end

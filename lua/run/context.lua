@@ -318,7 +318,8 @@ end
 
 function members.run_started_at(state)
   local from_timestamp = require("jinja.modules.datetime").datetime.attributes.fromtimestamp
-  return from_timestamp(state.run and state.run.started_at or state.project.loaded_at, require("jinja.modules.zones").utc)
+  local started_at = state.run and state.run.started_at or state.project.loaded_at
+  return from_timestamp(started_at, require("jinja.modules.zones").utc)
 end
 
 function members.selected_resources(state)

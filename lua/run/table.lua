@@ -4,6 +4,7 @@
 local cells = require "run.cells"
 local err = require "err"
 local object = require "run.object"
+local ops_lt = require("jinja.ops").lt
 local printing = require "jinja.printing"
 local value = require "jinja.value"
 
@@ -145,7 +146,7 @@ end
 local function distinct(items)
   local seen, out = {}, {}
   for _, item in ipairs(items) do
-    local key = type(item) == "table" and tostring(item) or item
+    local key = type(item) == "table" and printing.str(item) or item
     if not seen[key] then
       seen[key] = true
       out[#out + 1] = item
@@ -166,8 +167,8 @@ end
 function M.before(a, b)
   if a == none or b == none then return b == none and a ~= none end
   if type(a) == "boolean" and type(b) == "boolean" then return not a and b end
-  if type(a) == type(b) or (type(a) ~= "string" and type(b) ~= "string") then return a < b end
-  return tostring(a) < tostring(b)
+  if type(a) == type(b) or (type(a) ~= "string" and type(b) ~= "string") then return ops_lt(a, b) end
+  return printing.str(a) < printing.str(b)
 end
 
 local function sorted(items)

@@ -2,6 +2,7 @@
 
 local decimal = require "run.decimal"
 local err = require "err"
+local printing = require "jinja.printing"
 local value = require "jinja.value"
 
 local M = {}
@@ -51,7 +52,7 @@ end
 
 local function text_key(parts)
   local out = {}
-  for i, part in ipairs(parts) do out[i] = type(part) .. ":" .. tostring(part) end
+  for i, part in ipairs(parts) do out[i] = type(part) .. ":" .. printing.str(part) end
   return table.concat(out, "\0")
 end
 
@@ -123,7 +124,7 @@ local function group_by(tables, t, key)
     local id = text_key { name }
     if not groups[id] then
       groups[id] = {}
-      order[type(name) == "table" and tostring(name) or name] = groups[id]
+      order[type(name) == "table" and printing.str(name) or name] = groups[id]
     end
     table.insert(groups[id], row)
   end
@@ -178,8 +179,7 @@ end
 local function cell_text(v, places, cut)
   if v == none then return "" end
   if places and v == v and math.abs(decimal.tonumber(v)) ~= math.huge then return number_text(v, places, cut) end
-  if v == true then return "True" elseif v == false then return "False" end
-  return tostring(v)
+  return printing.str(v)
 end
 
 -- A grid of texts, its first line the column names.
@@ -245,7 +245,7 @@ local function print_text(t, text)
 end
 
 local function csv_field(v)
-  local text = v == none and "" or type(v) == "boolean" and (v and "True" or "False") or tostring(v)
+  local text = v == none and "" or printing.str(v)
   if text:find('[",\n\r]') then text = '"' .. text:gsub('"', '""') .. '"' end
   return text
 end

@@ -78,10 +78,17 @@ t.test("values of every type", function()
     "[1, 2, Decimal('1.50'), 0.25, True, 'x', None, '[1, 2, null]', '[\"a b\", \"c\\\\\"d\", null]', "
     .. "'{\"k\": [1, 2]}', 7]")
   t.eq(render "{{ run_query('select 1 as a, 2 as a').column_names }}", "('a', 'a_2')")
+  t.eq(render [==[{% set q %}select array[true, false] as a, array[[1, 2], [3, 4]] as b, '[2:3]={1,2}'::int[] as c,
+    array[1.5] as d, '"x"'::json as e, 'null'::json as f, '3'::json as g{% endset %}
+    {{- run_query(q).rows[0].values() | list }}]==],
+    "['[true, false]', '[[1, 2], [3, 4]]', '[1, 2]', '[1.5]', 'x', None, 3]")
   t.eq(render [[{% set q %}select date '2024-02-29' as d, timestamp '2024-02-29 10:00:00.5' as t, 'infinity'::date as i,
     timestamptz '2024-02-29 10:00:00+00' as z{% endset %}{% set r = run_query(q).rows[0] -%}
     {{ r.d }} {{ r.t }} {{ r.i }} {{ r.d.strftime('%d.%m.%Y') }} {{ (r.z - r.z).days }} {{ r.z.year }}]],
     "2024-02-29 2024-02-29 10:00:00.500000 infinity 29.02.2024 0 2024")
+  t.eq(render [[{% set t = run_query("select date '2024-02-01' as d union all select '2024-01-05' union all select null") -%}
+    {{ t.order_by('d').rows[0].d }} {{ t.columns.d.values_sorted() | first }} {{ t.distinct() | length }}]],
+    "2024-01-05 2024-01-05 3")
 end)
 
 t.test("run_query and statement", function()
@@ -116,6 +123,7 @@ t.test("the cache knows what stands in a schema", function()
   t.eq(render "{% for n in ['tab', 'vw', 'mat', 'fn'] %}{{ (adapter.get_relation(target.database, 'sch', n) or {}).type }} {% endfor %}",
     "table view materialized_view")
   t.eq(render "{{ load_cached_relation(api.Relation.create(schema='sch', identifier='tab')) }}", '"' .. database .. '"."sch"."tab"')
+  t.eq(render "{{ adapter.already_exists('sch', 'tab') }} {{ adapter.already_exists('sch', 'no') }}", "True False")
   t.eq(render "{{ adapter.get_relation('other', 'sch', 'tab') }} {{ adapter.get_relation(none, 'sch', 'no') }}", "None None")
   t.eq(t.raises(function() render "{{ adapter.get_relation(none, 'sch', 'mixed') }}" end, "only in the case").code, 411)
   t.raises(function() run.cache:load(conn, { { database = "elsewhere", schema = "s" } }) end, "another database")
@@ -125,7 +133,11 @@ t.test("a schema that is not cached is listed when it is asked for", function()
   conn:exec "drop schema if exists late cascade; create schema late; create view late.v as select 1"
   t.eq(render "{{ adapter.get_relation(none, 'late', 'v').type }}", "view")
   conn:exec "drop view late.v"
+  local asked = 0
+  run.log_sql = function() asked = asked + 1 end
   t.eq(render "{{ adapter.get_relation(none, 'late', 'v').type }}", "view", "and then it is known")
+  run.log_sql = nil
+  t.eq(asked, 0)
 end)
 
 t.test("dropping takes the views along, renaming keeps them", function()
@@ -138,9 +150,11 @@ t.test("dropping takes the views along, renaming keeps them", function()
 {% do adapter.rename_relation(base, make_backup_relation(base, 'table')) %}]], nil, state)
   t.eq(rows "select to_regclass('sch.base') is null, to_regclass('sch.base__dbt_backup') is null", "t|f")
   t.ok(run.cache:get("sch", "v2"))
+  render([[{% set v1 = adapter.get_relation(none, 'sch', 'v1') %}
+{% do adapter.rename_relation(v1, v1.incorporate(path={'identifier': 'v3'})) %}]], nil, state)
   render("{% do adapter.drop_relation(adapter.get_relation(none, 'sch', 'base__dbt_backup')) %}", nil, state)
   t.eq(rows "select to_regclass('sch.v2') is null", "t")
-  t.eq({ run.cache:get("sch", "base__dbt_backup"), run.cache:get("sch", "v1"), run.cache:get("sch", "v2") }, {})
+  t.eq({ run.cache:get("sch", "base__dbt_backup"), run.cache:get("sch", "v3"), run.cache:get("sch", "v2") }, {})
   run.cache:rollback(state)
   t.ok(run.cache:get("sch", "base"), "a rollback brings back what the state changed")
   t.ok(run.cache:get("sch", "v2"))
@@ -162,6 +176,38 @@ t.test("misuse of the adapter", function()
   t.raises(function() render "{% do adapter.drop_relation(api.Relation.create(identifier='x')) %}" end, "table or a view")
   t.raises(function() render "{{ adapter.verify_database('elsewhere') }}" end, "is not the target's")
   t.raises(function() render "{{ adapter.get_relation('a') }}" end, "missing required argument: 'schema'")
+end)
+
+t.test("quoting as it is configured", function()
+  t.eq(render "{{ adapter.quote('a\"b') }} {{ adapter.quote_as_configured('x', 'schema') }} {{ adapter.quote_as_configured('x', 'y') }}",
+    '"a""b" "x" x')
+  t.eq(render "{{ adapter.quote_seed_column('X', none) }} {{ adapter.quote_seed_column('X', false) }} {{ adapter.quote_seed_column('X', true) }}",
+    '"X" X "X"')
+  t.raises(function() render "{{ adapter.quote_seed_column('X', 'yes') }}" end, "must be true or false")
+  project.quoting.schema = false
+  local text = render "{{ adapter.quote_as_configured('x', 'schema') }}"
+  project.quoting.schema = true
+  t.eq(text, "x")
+end)
+
+t.test("what contracts and settings of a project say", function()
+  t.eq(render "{{ 'on' if adapter.behavior.some_flag else 'off' }} {{ adapter.behavior.some_flag.no_warn }}", "off False")
+  t.eq(render "{{ adapter.type() }} {{ adapter.config.credentials.schema }} {{ adapter.config.quoting.schema }} {{ adapter.commit() }}",
+    "postgres sch True None")
+  t.eq(render [[{{ adapter.render_raw_columns_constraints({'a': {'name': 'a b', 'quote': true, 'data_type': 'int', 'constraints': [
+    {'type': 'unique', 'expression': ''}, {'type': 'foreign_key', 'to': 'x', 'to_columns': ['y']},
+    {'type': 'foreign_key', 'expression': 'z (q)'}, {'type': 'custom', 'expression': 'own'}, {'type': 'check'}]}}) }}]],
+    "['\"a b\" int unique references x (y) references z (q) own']")
+  t.eq(render [[{{ adapter.render_raw_model_constraints([{'type': 'unique', 'columns': ['a', 'b'], 'expression': ''},
+    {'type': 'check', 'expression': 'a > 0', 'name': 'n'}, {'type': 'not_null', 'columns': ['a']}, {'type': 'custom', 'expression': 'c'},
+    {'type': 'foreign_key', 'columns': ['a'], 'to': 'x', 'to_columns': ['y']},
+    {'type': 'primary_key', 'columns': ['a'], 'expression': 'e'}]) | join('; ') }}]],
+    "unique (a, b); constraint n check (a > 0); c; foreign key (a) references x (y); primary key e (a)")
+  t.raises(function() render "{{ adapter.render_raw_model_constraints([{'type': 'odd'}]) }}" end, "not 'odd'")
+  t.eq(render "{{ adapter.get_hard_deletes_behavior({'hard_deletes': 'invalidate'}) }} {{ adapter.get_hard_deletes_behavior(config) }}",
+    "invalidate ignore")
+  t.eq(render "{{ adapter.get_hard_deletes_behavior({'invalidate_hard_deletes': true}) }}", "invalidate")
+  t.raises(function() render "{{ adapter.get_hard_deletes_behavior({'hard_deletes': 'x'}) }}" end, "not 'x'")
 end)
 
 t.test("schemas", function()
@@ -252,7 +298,7 @@ t.test("indexes", function()
   render("{% do run_query(get_create_table_as_sql(false, this, model.compiled_code or 'select 1 as id, 2 as name')) %}"
     .. "{% do create_indexes(this) %}", "model.shop.headed")
   t.eq(rows "select indisunique, indnatts from pg_index where indrelid = 'sch.headed'::regclass order by 2", "t|1 f|2")
-  t.eq(render("{{ run_query(get_show_indexes_sql(this)).columns['column_names'].values() }}", "model.shop.headed"), "('id,name', 'id')")
+  t.eq(render("{{ run_query(get_show_indexes_sql(this)).columns['column_names'].values() | sort }}", "model.shop.headed"), "['id', 'id,name']")
   t.raises(function() render "{{ get_create_index_sql(this, {'column': 'id'}) }}" end, "an index is a mapping with `columns`")
 end)
 
@@ -320,6 +366,42 @@ t.test("is_incremental", function()
   run.cache:add(relations.create { schema = "sch", identifier = "added", type = "table" })
   t.eq(render("{{ is_incremental() }} {{ dbt.is_incremental() }}", "model.shop.added"), "True True")
   t.eq(render "{{ is_incremental() }}", "False", "the model is a view")
+end)
+
+t.test("loading a table through SQL", function()
+  fresh()
+  local csv = "{% set t = run_query(\"select 1 as id, 'it''s' as name, 2.5 as x, true as b, null::int as n, date '2024-01-02' as d "
+    .. "union all select 2, '%s', null, false, 7, null\") %}"
+  t.eq(render(csv .. "{% for i in range(6) %}{{ adapter.convert_type(t, i) }},{% endfor %}"), "integer,text,float8,boolean,integer,date,")
+  local sql = render(csv .. "{{ create_csv_table(model, t) }}; {{ load_csv_rows(model, t) }}")
+  t.ok(sql:find('insert into "' .. database .. '"."sch"."plain" ("id", "name", "x", "b", "n", "d") values (%s, %s', 1, true), sql)
+  t.eq(rows "select * from sch.plain order by 1", "1|it's|2.5|t|-|2024-01-02 2|%s|-|f|7|-")
+  t.eq(render(csv .. "{{ reset_csv_table(model, false, this.incorporate(type='table'), t) }}"),
+    'truncate table "' .. database .. '"."sch"."plain"')
+  t.eq(rows "select count(*) from sch.plain", "0")
+  t.eq(render "{{ adapter.truncate_relation(this) }}{{ get_binding_char() }}{{ get_batch_size() }}", "None%s10000")
+end)
+
+t.test("what a snapshot needs", function()
+  fresh()
+  conn:exec "create table sch.plain (dbt_scd_id text, dbt_valid_from timestamp, vt timestamp)"
+  t.eq(render "{{ adapter.valid_snapshot_target(this, {'dbt_valid_to': 'vt'}) }}", "None")
+  t.raises(function() render "{{ adapter.valid_snapshot_target(this) }}" end, "has no column dbt_valid_to")
+  t.raises(function()
+    render "{{ adapter.assert_valid_snapshot_target_given_strategy(this, {'dbt_valid_to': 'vt'}, {'hard_deletes': 'new_record'}) }}"
+  end, "has no column dbt_is_deleted")
+end)
+
+t.test("the catalogue", function()
+  fresh()
+  conn:exec "create table sch.b (id int, v varchar(3)); comment on table sch.b is 'a table'; create view sch.a as select * from sch.b"
+  t.eq(render [[{% set rel = api.Relation.create(database=target.database, schema='sch', identifier='B') %}
+{%- for r in get_catalog_relations(rel.information_schema(), [rel]) %}{{ r[1:9] | join(',') }};{% endfor %}]],
+    "sch,b,BASE TABLE,a table,id,1,integer,None;sch,b,BASE TABLE,a table,v,2,character varying(3),None;")
+  t.eq(render "{{ get_catalog(this.information_schema(), ['sch']) | length }}", "4")
+  t.eq(render "{{ get_relations().rows | map('join', ',') | select('in', ['sch,a,sch,b']) | list }}", "['sch,a,sch,b']")
+  t.eq(render "{{ collect_freshness('(select 1 as x) s', 'x', 'true').table.rows[0].max_loaded_at }}", "1")
+  t.eq(render "{{ collect_freshness_custom_sql('x', 'select 5').table.rows[0][0] }}", "5")
 end)
 
 -- Expressions --------------------------------------------------------------------------------------

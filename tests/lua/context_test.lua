@@ -45,6 +45,7 @@ models:
         data_tests:
           - not_null
           - accepted_values: {arguments: {values: [a, "b"]}}
+          - shaped: {arguments: {opts: {list: [ref('orders'), x], n: 3}}}
           - relationships: {arguments: {to: ref('orders'), field: id}, config: {where: "id > 0"}}
 sources:
   - name: raw
@@ -59,6 +60,7 @@ sources:
 {% macro date_trunc(datepart, date) %}own trunc{% endmacro %}
 {% macro default__hash(field) %}own hash of {{ field }}{% endmacro %}
 {% macro default__greet(name) %}hi {{ name }}{% endmacro %}
+{% test shaped(model, column_name, opts) %}{{ opts.list | join(',') }} {{ opts.n + 1 }} {{ column_name }}{% endtest %}
 {% macro fails() %}{% do exceptions.raise_compiler_error('no, ' ~ 1) %}{% endmacro %}
 ]],
   ["packages.yml"] = "packages:\n  - local: pkg/helper\n",
@@ -138,7 +140,7 @@ t.test("what a model sees of itself", function()
   t.eq(render "{{ this }} {{ this.schema }} {{ this.name }}", '"db"."sch"."the_report" sch the_report')
   t.eq(render "{{ model.name }} {{ model.alias }} {{ model.config.materialized }} {{ model.tags }}",
     "report the_report table ['nightly']")
-  t.eq(render "{{ model.group is defined }} {{ model.config.sql_header is defined }}", "False False", "what is null is absent")
+  t.eq(render "{{ model.group is defined }} {{ model.config.group is defined }}", "False False", "what is null is absent")
   t.eq(render "{{ model.columns.id.data_type }}", "TEXT", "types are translated")
   t.eq(render "{{ database }}.{{ schema }} {{ target.name }} {{ env.name }} {{ project_name }}", "db.sch dev dev shop")
   t.eq(render "{{ invocation_id }} {{ thread_id }} {{ selected_resources }} {{ invocation_args_dict.which }}",
@@ -225,7 +227,12 @@ t.test("dispatch", function()
   t.eq(render "{{ helper.greet('you') }}", "hi you")
   local e = t.raises(function() render "{{ adapter.dispatch('no', 'helper')() }}" end, "found no macro 'no'")
   t.ok(e.message:find("shop.postgres__no, shop.default__no, helper.postgres__no, helper.default__no", 1, true), e.message)
-  t.raises(function() render "{{ adapter.dispatch('helper.x')() }}" end, "is not the name of a macro")
+  e = t.raises(function() render "{{ adapter.dispatch('no')() }}" end, "namespace 'none'")
+  t.ok(e.message:find("looking for postgres__no, default__no", 1, true), e.message)
+  t.raises(function() render "{{ adapter.dispatch('x', packages=['a']) }}" end, "`packages` is not supported")
+  t.raises(function() render "{{ adapter.dispatch('x', 3) }}" end, "must be the name of a package")
+  e = t.raises(function() render "{{ adapter.dispatch('helper.x')() }}" end, "is not the name of a macro")
+  t.ok(e.hint:find("adapter.dispatch('x', macro_namespace='helper')", 1, true), e.hint)
   t.raises(function() render "{{ adapter.no_such_method() }}" end, "adapter has no method 'no_such_method'")
 end)
 
@@ -263,7 +270,9 @@ t.test("config answers when a node runs", function()
   t.eq(render "{{ config.get('unique_key') }} {{ config.get('no', 3) }} {{ config.get('full_refresh', 9) }}", "id 3 None")
   t.eq(render "{{ config.meta_get('owner') }} {{ config.meta_get('no', 1) }}", "me 1")
   t.eq(render "{{ config.persist_relation_docs() }} {{ config.persist_column_docs() }}", "True False")
-  t.eq(render "{{ config.require('alias') }}{{ config(x=1) }}", "the_report")
+  t.eq(render "{{ config.require('alias') }}{{ config(x=1) }} {{ config.get('pre_hook') }} {{ 'alias' in config }}",
+    "the_report [] True")
+  t.eq(render "{{ config.model.name }} {{ config.meta_require('owner') }} {{ config.get('no') }}", "report me None")
   local e = t.raises(function() render "{{ config.require('unique_kye') }}" end, "needs the setting 'unique_kye'")
   t.eq({ e.code, e.hint }, { 236, "did you mean 'unique_key'?" })
   t.eq(render "{{ should_full_refresh() }} {{ should_store_failures() }} {{ is_incremental() }}", "True False False")
@@ -284,7 +293,7 @@ end)
 
 t.test("exceptions", function()
   local e = t.raises(function() render "a\n{{ fails() }}" end, "^no, 1$")
-  t.eq({ e.code, e.stack[1].name, e.stack[1].line, e.line }, { 231, "fails", 7, 7 })
+  t.eq({ e.code, e.stack[1].name, e.stack[1].line, e.line }, { 231, "fails", 8, 8 })
   t.ok(e.file:find("macros/own.sql", 1, true), e.file)
   t.raises(function() render "{{ exceptions.raise_not_implemented('later') }}" end, "later")
   t.raises(function() render "{{ exceptions.relation_wrong_type(this, 'view') }}" end, "a view is needed here")
@@ -345,6 +354,17 @@ t.test("generic tests compile", function()
   sql = compile.node(state_of(test_of "^test.shop.relationships"))
   t.ok(sql:find('from (select * from "db"."sch"."the_report" where id > 0) dbt_subquery where', 1, true), sql)
   t.ok(sql:find('from "db"."sch"."orders"', 1, true), sql)
+  t.eq(compile.node(state_of(test_of "^test.shop.shaped")), '"db"."sch"."orders",x 4 id')
+end)
+
+t.test("a test that keeps its failures has a relation", function()
+  local state = state_of(test_of "^test.shop.not_null")
+  t.eq(state.node.relation_name, value.none)
+  compile.node(state)
+  t.eq(state.node.relation_name, value.none)
+  state.run = setmetatable({ flags = { store_failures = true } }, { __index = run })
+  compile.node(state)
+  t.ok(state.node.relation_name:find('^"db"."sch_dbt_test__audit"."not_null_'), state.node.relation_name)
 end)
 
 -- Compilation --------------------------------------------------------------------------------------
