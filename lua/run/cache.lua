@@ -154,15 +154,6 @@ function Cache:get(schema, identifier)
   end
 end
 
---- All relations of a schema, in no order.
-function Cache:list(schema)
-  local low, found = schema:lower(), {}
-  for _, relation in pairs(self.by_key) do
-    if (relation.schema or ""):lower() == low then found[#found + 1] = relation end
-  end
-  return found
-end
-
 -- Reading the database ---------------------------------------------------------------------------
 
 local listing = [[

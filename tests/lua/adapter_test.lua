@@ -171,6 +171,18 @@ t.test("what is committed stays", function()
   t.eq(run.cache:get("sch", "x"), nil)
 end)
 
+t.test("a materialization of a project's own tells the cache", function()
+  fresh()
+  local text = "{% set r = api.Relation.create(schema='sch', identifier='x', type='view') %}"
+  render(text .. "{% do adapter.cache_added(r) %}")
+  t.eq(run.cache:get("sch", "x").type, "view")
+  render(text .. "{% do adapter.cache_renamed(r, r.incorporate(path={'identifier': 'y'})) %}")
+  t.eq({ run.cache:get("sch", "x"), run.cache:get("sch", "y").type }, { nil, "view" })
+  render(text .. "{% do adapter.cache_dropped(r.incorporate(path={'identifier': 'y'})) %}")
+  t.eq(run.cache:get("sch", "y"), nil)
+  t.raises(function() render "{{ adapter.cache_added(none) }}" end, "cache_added: there is no relation")
+end)
+
 t.test("misuse of the adapter", function()
   t.raises(function() render "{% do adapter.drop_relation(none) %}" end, "must be a relation, not none")
   t.raises(function() render "{% do adapter.drop_relation(api.Relation.create(identifier='x')) %}" end, "table or a view")
@@ -243,6 +255,9 @@ t.test("columns of temporary tables and materialized views", function()
   t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(schema='sch', identifier='mat')) | map(attribute='data_type') | list }}",
     "['integer', 'character varying(3)']")
   t.eq(render "{{ get_columns_in_query('select 1 as a, 2 as b') }}", "['a', 'b']")
+  t.eq(render "{{ adapter.get_columns_in_table('sch', 'mat') | map(attribute='name') | list }}", "['one', 'two']")
+  t.eq(render "{{ adapter.list_relations_without_caching(this) | selectattr('type', 'equalto', 'materialized_view') | map(attribute='name') | list }}",
+    "['mat']")
   t.eq(render "{% for c in get_column_schema_from_query('select 1 as a, now() as b, 1.5 as c') %}{{ c.name }} {{ c.dtype }} {% endfor %}",
     "a INTEGER b DATETIMETZ c DECIMAL")
 end)
@@ -300,6 +315,9 @@ t.test("indexes", function()
   t.eq(rows "select indisunique, indnatts from pg_index where indrelid = 'sch.headed'::regclass order by 2", "t|1 f|2")
   t.eq(render("{{ run_query(get_show_indexes_sql(this)).columns['column_names'].values() | sort }}", "model.shop.headed"), "['id', 'id,name']")
   t.raises(function() render "{{ get_create_index_sql(this, {'column': 'id'}) }}" end, "an index is a mapping with `columns`")
+  t.ok(render "{{ adapter.parse_index({'columns': ['a']}).render(this) == adapter.parse_index({'columns': ['b']}).render(this) }}", "False")
+  t.eq(render "{% set i = adapter.parse_index({'columns': ['a'], 'type': 'hash'}) %}{{ i.unique }} {{ i.type }} {{ adapter.parse_index(none) }}",
+    "False hash None")
 end)
 
 t.test("comments", function()
@@ -356,6 +374,9 @@ t.test("incremental strategies", function()
   conn:exec "delete from sch.added; insert into sch.added values (1, 'old')"
   render(args .. "{% do run_query(get_incremental_merge_sql(args)) %}", "model.shop.added")
   t.eq(rows "select * from sch.added", "1|new")
+  conn:exec "delete from sch.added; insert into sch.added values (1, 'old')"
+  render(args .. "{% do run_query(adapter.get_incremental_strategy_macro(context, none)(args)) %}", "model.shop.added")
+  t.eq(rows "select * from sch.added", "1|new")
   t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'insert_overwrite') %}") end, "does not exist")
   t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'mine') %}") end, "no macro get_incremental_mine_sql")
 end)
@@ -373,6 +394,7 @@ t.test("loading a table through SQL", function()
   local csv = "{% set t = run_query(\"select 1 as id, 'it''s' as name, 2.5 as x, true as b, null::int as n, date '2024-01-02' as d "
     .. "union all select 2, '%s', null, false, 7, null\") %}"
   t.eq(render(csv .. "{% for i in range(6) %}{{ adapter.convert_type(t, i) }},{% endfor %}"), "integer,text,float8,boolean,integer,date,")
+  t.eq(render "{{ adapter.convert_type(run_query('select 1.5 as a, 3::numeric as b'), 1) }}", "integer")
   local sql = render(csv .. "{{ create_csv_table(model, t) }}; {{ load_csv_rows(model, t) }}")
   t.ok(sql:find('insert into "' .. database .. '"."sch"."plain" ("id", "name", "x", "b", "n", "d") values (%s, %s', 1, true), sql)
   t.eq(rows "select * from sch.plain order by 1", "1|it's|2.5|t|-|2024-01-02 2|%s|-|f|7|-")
@@ -488,6 +510,13 @@ t.test("a project replaces what the adapter does", function()
     '"d"."sch"."told" None')
   ctx.adapter.drop_relation(relations.create { schema = "sch", identifier = "real", type = "table" })
   t.eq(rows "select to_regclass('sch.instead') is null, to_regclass('sch.real') is null", "t|f")
+end)
+
+t.test("the surface", function()
+  local methods = require("run.adapter").surface()
+  t.eq(#methods, 39)
+  t.eq(methods[1], "add_query")
+  t.raises(function() render "{{ adapter.get_partitions_metadata('x') }}" end, "is not available on PostgreSQL")
 end)
 
 t.test("while files are parsed nothing is asked", function()

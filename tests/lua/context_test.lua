@@ -31,9 +31,9 @@ models:
   ["models/outer_spare.sql"] = "{{ config(materialized='ephemeral') }}select * from {{ ref('spare') }}",
   ["models/report.sql"] = [[
 {{ config(materialized='table', tags=['nightly'], unique_key='id', alias='the_report', persist_docs={'relation': true}) }}
-select * from {{ ref('orders') }}, {{ source('raw', 'items') }}, {{ ref('outer_spare') }}
+select * from {{ ref('orders') }}, {{ source('raw', 'items') }}, {{ ref('outer_spare') }}{{ '' if ref('spare') }}
 {% if execute and var('hidden', false) %}{{ ref('secret') }}{% endif %}]],
-  ["models/secret.sql"] = "select 1",
+  ["models/secret.sql"] = "{{ config(quoting={'schema': false}) }}select 1",
   ["models/schema.yml"] = [[
 version: 2
 models:
@@ -142,6 +142,8 @@ t.test("what a model sees of itself", function()
     "report the_report table ['nightly']")
   t.eq(render "{{ model.group is defined }} {{ model.config.group is defined }}", "False False", "what is null is absent")
   t.eq(render "{{ model.columns.id.data_type }}", "TEXT", "types are translated")
+  t.eq(render("{{ this }}", "model.shop.secret"), '"db".sch."secret"', "a node's own quoting")
+  t.eq(render "{{ sql }} {{ model.compiled_sql is defined }} {{ defer_relation }}", "None False None")
   t.eq(render "{{ database }}.{{ schema }} {{ target.name }} {{ env.name }} {{ project_name }}", "db.sch dev dev shop")
   t.eq(render "{{ invocation_id }} {{ thread_id }} {{ selected_resources }} {{ invocation_args_dict.which }}",
     "the-id Thread-1 (worker) ['model.shop.report'] run")
@@ -188,7 +190,11 @@ t.test("refs to nowhere, and bad arguments", function()
   t.raises(function() render "{{ ref() }}" end, "takes one or two names, not 0")
   t.raises(function() render "{{ ref(1) }}" end, "needs the model's name as text, not int")
   t.raises(function() render "{{ source('raw') }}" end, "source%(%) takes two names")
-  t.raises(function() render "{{ source('raw', 'item') }}" end, "was not found")
+  e = t.raises(function() render "{{ source('raw', 'item') }}" end, "was not found")
+  t.eq(e.hint, "did you mean 'raw.items'?")
+  e = t.raises(function() render "{{ ref('orders', 'orders') }}" end, "ref%('orders', 'orders'%)")
+  t.eq(e.code, 233)
+  t.raises(function() render "{{ ref('orders', v=[]) }}" end, "needs the version as text or number")
 end)
 
 t.test("var", function()
@@ -201,6 +207,7 @@ end)
 
 t.test("env_var", function()
   t.eq(render "{{ env_var('DEX_NO_SUCH', 'd') }}", "d")
+  t.eq(project.env_vars.DEX_NO_SUCH, "d", "what is read is known")
   t.raises(function() render "{{ env_var('DEX_NO_SUCH') }}" end, "not set and has no default")
   t.raises(function() render "{{ env_var('DBT_ENV_SECRET_X', 'd') }}" end, "secret")
 end)
@@ -374,7 +381,8 @@ t.test("ephemeral models become CTEs, those that they use first, each once", fun
   t.eq(sql, "\nwith __dbt__cte__spare as (\nselect * from \"db\".\"sch\".\"orders\"\n),  __dbt__cte__outer_spare as (\n"
     .. "select * from __dbt__cte__spare\n) select * from \"db\".\"sch\".\"orders\", \"db\".\"raw_data\".ITEMS, "
     .. "__dbt__cte__outer_spare\n")
-  local node = project.nodes[report]
+ local node = project.nodes[report]
+  t.eq(render "{{ sql == model.compiled_sql }} {{ compiled_code[:5] }}", "True \nwith")
   t.eq({ node.compiled, node.extra_ctes_injected, #node.extra_ctes, node.extra_ctes[1].id },
     { true, true, 2, "model.shop.spare" })
   t.eq(project.nodes["model.shop.outer_spare"].compiled_code,
@@ -397,6 +405,8 @@ end)
 t.test("a hook's text gets its CTEs, and leaves the node's alone", function()
   local state = state_of(report)
   local ctx = context.node(state)
+  jinja.render("{{ ref('spare') }}{{ ref('spare') }}", ctx)
+  t.eq(state.ctes, { "model.shop.spare" })
   state.ctes = { "kept" }
   t.eq(compile.text(state, ctx, "insert into x select * from {{ ref('orders') }}"), 'insert into x select * from "db"."sch"."orders"')
   t.eq(state.ctes, { "kept" })

@@ -75,6 +75,11 @@ t.test("the class", function()
   t.eq(render "{{ api.Relation.create(schema='s', identifier='i', quote_policy={'identifier': true}) }}", '"s"."i"')
   t.eq(render "{{ api.Relation.add_ephemeral_prefix('x') }} {{ api.Relation.scd_args(['a'], 'u') }}",
     "__dbt__cte__x ['a', 'u']")
+  t.eq(render "{{ api.Relation.get_relation_type('view') }} {{ api.Relation.scd_args('a', 'u') }} {{ rel.matches(schema='Sch') }}",
+    "view ['a', 'u'] True")
+  t.raises(function() render "{{ api.Relation.get_relation_type('wood') }}" end, "'wood' is no kind of relation")
+  t.raises(function() render "{{ rel.matches() }}" end, "matched by its database, schema or identifier")
+  t.eq(render "{{ api.Column('a', 'int') == api.Column('a', 'int') }} {{ api.Column('a', 'int') == 'a' }}", "True False")
 end)
 
 t.test("names that PostgreSQL would cut, and parts that are no text", function()
@@ -126,6 +131,11 @@ t.test("exact numbers print as the database writes them, and calculate", functio
   t.eq(render("{{ big }} {{ big + 1 }} {{ 'yes' if zero else 'no' }} {{ [b, a, 0] | max }}", more),
     "12345678901234567890123 12345678901234567890124 no 1.50")
   t.eq(math.type(decimal.parse "42"), "integer")
+  local wide = { a = decimal.parse "123456789012.5", b = decimal.parse "1234567.75", c = decimal.parse "0.000000000000000000001" }
+  t.eq(render("{{ (a * b) | round | int }} {{ a - b }} {{ c + 1 == 1 }} {{ a + 0.5 }}", wide),
+    "152415770233386848 123455554444.75 True 123456789013.0")
+  t.ok(decimal.parse "NaN" ~= decimal.parse "NaN")
+  t.eq(decimal.parse "-Infinity", -math.huge)
 end)
 
 -- Tables -------------------------------------------------------------------------------------------
