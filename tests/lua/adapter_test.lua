@@ -11,7 +11,8 @@ local value = require "jinja.value"
 
 local shop = fixture.project {
   ["models/plain.sql"] = "select 1 as id",
-  ["models/contracted.sql"] = "{{ config(materialized='table', contract={'enforced': true}) }}select 1 as id, 'x' as name",
+  ["models/contracted.sql"] = "{{ config(materialized='table', contract={'enforced': true}) }}select 1 as id, 'x' as \z
+    name",
   ["models/headed.sql"] = [[{{ config(materialized='table', sql_header="set work_mem to '5MB';", unlogged=true,
     indexes=[{'columns': ['id'], 'unique': true}, {'columns': ['id', 'name'], 'type': 'btree'}],
     persist_docs={'relation': true, 'columns': true}) }}select 1 as id, 'x' as name]],
@@ -86,20 +87,25 @@ t.test("values of every type", function()
     timestamptz '2024-02-29 10:00:00+00' as z{% endset %}{% set r = run_query(q).rows[0] -%}
     {{ r.d }} {{ r.t }} {{ r.i }} {{ r.d.strftime('%d.%m.%Y') }} {{ (r.z - r.z).days }} {{ r.z.year }}]],
     "2024-02-29 2024-02-29 10:00:00.500000 infinity 29.02.2024 0 2024")
-  t.eq(render [[{% set t = run_query("select date '2024-02-01' as d union all select '2024-01-05' union all select null") -%}
+  t.eq(render [[{% set t = run_query("select date '2024-02-01' as d union all select '2024-01-05'
+      union all select null") -%}
     {{ t.order_by('d').rows[0].d }} {{ t.columns.d.values_sorted() | first }} {{ t.distinct() | length }}]],
     "2024-01-05 2024-01-05 3")
 end)
 
 t.test("run_query and statement", function()
   t.eq(render [[{% call statement('s', fetch_result=true) %}select x as id from generate_series(1, 3) x{% endcall %}
-{%- set r = load_result('s') %}{{ r.data }} {{ r['table'].columns['id'].values() }} {{ r.response }} {{ r.response.code }}]],
+{%- set r = load_result('s') %}{{ r.data }} {{ r['table'].columns['id'].values() }} {{ r.response }} {{
+    r.response.code }}]],
     "[(1,), (2,), (3,)] (1, 2, 3) SELECT 3 SELECT")
   t.eq(render "{% set t = run_query('create temp table made (a int)') %}{{ t is none }} {{ t | length }}", "False 0")
-  t.eq(render [[{% set res, t = adapter.execute('insert into made values (1), (2)') %}{{ res }} {{ res.rows_affected }} {{ res.code }}]],
+  t.eq(render [[{% set res, t = adapter.execute('insert into made values (1),
+    (2)') %}{{ res }} {{ res.rows_affected }} {{ res.code }}]],
     "INSERT 0 2 2 INSERT")
-  t.eq(render [[{% set res, t = adapter.execute('select a from made order by 1', fetch=true, limit=1) %}{{ t | length }}]], "1")
-  t.eq(render [[{% call statement('two') %}delete from made; update made set a = 1{% endcall %}{{ load_result('two').response }}]],
+  t.eq(render [[{% set res, t = adapter.execute('select a from made order by 1', fetch=true, limit=1) %}{{
+    t | length }}]], "1")
+  t.eq(render [[{% call statement('two') %}delete from made; update made set a = 1{% endcall %}{{
+    load_result('two').response }}]],
     "UPDATE 0")
   t.eq(render [[{% do adapter.add_query('insert into made values (%s), (%s)', bindings=[5, none]) %}
 {{- run_query("select a from made order by 1").columns[0].values() }}]], "(5, None)")
@@ -120,11 +126,14 @@ t.test("the cache knows what stands in a schema", function()
     create function sch.fn() returns int language sql as 'select 1']]
   run.cache = require("run.cache").new(run)
   t.eq(#run.cache:load(conn, { { schema = "sch" }, { schema = "not there" } }), 1)
-  t.eq(render "{% for n in ['tab', 'vw', 'mat', 'fn'] %}{{ (adapter.get_relation(target.database, 'sch', n) or {}).type }} {% endfor %}",
+  t.eq(render "{% for n in ['tab', 'vw', 'mat', 'fn'] %}{{ (adapter.get_relation(target.database, 'sch', n) or \z
+    {}).type }} {% endfor %}",
     "table view materialized_view")
-  t.eq(render "{{ load_cached_relation(api.Relation.create(schema='sch', identifier='tab')) }}", '"' .. database .. '"."sch"."tab"')
+  t.eq(render "{{ load_cached_relation(api.Relation.create(schema='sch', identifier='tab')) }}",
+    '"' .. database .. '"."sch"."tab"')
   t.eq(render "{{ adapter.already_exists('sch', 'tab') }} {{ adapter.already_exists('sch', 'no') }}", "True False")
-  t.eq(render "{{ adapter.get_relation('other', 'sch', 'tab') }} {{ adapter.get_relation(none, 'sch', 'no') }}", "None None")
+  t.eq(render "{{ adapter.get_relation('other', 'sch', 'tab') }} {{ adapter.get_relation(none, 'sch', 'no') }}",
+    "None None")
   t.eq(t.raises(function() render "{{ adapter.get_relation(none, 'sch', 'mixed') }}" end, "only in the case").code, 411)
   t.raises(function() run.cache:load(conn, { { database = "elsewhere", schema = "s" } }) end, "another database")
 end)
@@ -142,7 +151,8 @@ end)
 
 t.test("dropping takes the views along, renaming keeps them", function()
   fresh()
-  conn:exec "create table sch.base (a int); create view sch.v1 as select * from sch.base; create view sch.v2 as select * from sch.v1"
+  conn:exec "create table sch.base (a int); create view sch.v1 as select * from sch.base; create view sch.v2 as \z
+    select * from sch.v1"
   run.cache = require("run.cache").new(run)
   run.cache:load(conn, { { schema = "sch" } })
   local state = state_of()
@@ -185,15 +195,18 @@ end)
 
 t.test("misuse of the adapter", function()
   t.raises(function() render "{% do adapter.drop_relation(none) %}" end, "must be a relation, not none")
-  t.raises(function() render "{% do adapter.drop_relation(api.Relation.create(identifier='x')) %}" end, "table or a view")
+  t.raises(function() render "{% do adapter.drop_relation(api.Relation.create(identifier='x')) %}" end, "table or a \z
+    view")
   t.raises(function() render "{{ adapter.verify_database('elsewhere') }}" end, "is not the target's")
   t.raises(function() render "{{ adapter.get_relation('a') }}" end, "missing required argument: 'schema'")
 end)
 
 t.test("quoting as it is configured", function()
-  t.eq(render "{{ adapter.quote('a\"b') }} {{ adapter.quote_as_configured('x', 'schema') }} {{ adapter.quote_as_configured('x', 'y') }}",
+  t.eq(render "{{ adapter.quote('a\"b') }} {{ adapter.quote_as_configured('x', 'schema') }} {{ \z
+    adapter.quote_as_configured('x', 'y') }}",
     '"a""b" "x" x')
-  t.eq(render "{{ adapter.quote_seed_column('X', none) }} {{ adapter.quote_seed_column('X', false) }} {{ adapter.quote_seed_column('X', true) }}",
+  t.eq(render "{{ adapter.quote_seed_column('X', none) }} {{ adapter.quote_seed_column('X', false) }} {{ \z
+    adapter.quote_seed_column('X', true) }}",
     '"X" X "X"')
   t.raises(function() render "{{ adapter.quote_seed_column('X', 'yes') }}" end, "must be true or false")
   project.quoting.schema = false
@@ -203,20 +216,25 @@ t.test("quoting as it is configured", function()
 end)
 
 t.test("what contracts and settings of a project say", function()
-  t.eq(render "{{ 'on' if adapter.behavior.some_flag else 'off' }} {{ adapter.behavior.some_flag.no_warn }}", "off False")
-  t.eq(render "{{ adapter.type() }} {{ adapter.config.credentials.schema }} {{ adapter.config.quoting.schema }} {{ adapter.commit() }}",
+  t.eq(render "{{ 'on' if adapter.behavior.some_flag else 'off' }} {{ adapter.behavior.some_flag.no_warn }}",
+    "off False")
+  t.eq(render "{{ adapter.type() }} {{ adapter.config.credentials.schema }} {{ adapter.config.quoting.schema }} {{ \z
+    adapter.commit() }}",
     "postgres sch True None")
-  t.eq(render [[{{ adapter.render_raw_columns_constraints({'a': {'name': 'a b', 'quote': true, 'data_type': 'int', 'constraints': [
+  t.eq(render [[{{ adapter.render_raw_columns_constraints({'a': {'name': 'a b', 'quote': true, 'data_type': 'int',
+    'constraints': [
     {'type': 'unique', 'expression': ''}, {'type': 'foreign_key', 'to': 'x', 'to_columns': ['y']},
     {'type': 'foreign_key', 'expression': 'z (q)'}, {'type': 'custom', 'expression': 'own'}, {'type': 'check'}]}}) }}]],
     "['\"a b\" int unique references x (y) references z (q) own']")
   t.eq(render [[{{ adapter.render_raw_model_constraints([{'type': 'unique', 'columns': ['a', 'b'], 'expression': ''},
-    {'type': 'check', 'expression': 'a > 0', 'name': 'n'}, {'type': 'not_null', 'columns': ['a']}, {'type': 'custom', 'expression': 'c'},
+    {'type': 'check', 'expression': 'a > 0', 'name': 'n'}, {'type': 'not_null', 'columns': ['a']},
+    {'type': 'custom', 'expression': 'c'},
     {'type': 'foreign_key', 'columns': ['a'], 'to': 'x', 'to_columns': ['y']},
     {'type': 'primary_key', 'columns': ['a'], 'expression': 'e'}]) | join('; ') }}]],
     "unique (a, b); constraint n check (a > 0); c; foreign key (a) references x (y); primary key e (a)")
   t.raises(function() render "{{ adapter.render_raw_model_constraints([{'type': 'odd'}]) }}" end, "not 'odd'")
-  t.eq(render "{{ adapter.get_hard_deletes_behavior({'hard_deletes': 'invalidate'}) }} {{ adapter.get_hard_deletes_behavior(config) }}",
+  t.eq(render "{{ adapter.get_hard_deletes_behavior({'hard_deletes': 'invalidate'}) }} {{ \z
+    adapter.get_hard_deletes_behavior(config) }}",
     "invalidate ignore")
   t.eq(render "{{ adapter.get_hard_deletes_behavior({'invalidate_hard_deletes': true}) }}", "invalidate")
   t.raises(function() render "{{ adapter.get_hard_deletes_behavior({'hard_deletes': 'x'}) }}" end, "not 'x'")
@@ -224,7 +242,8 @@ end)
 
 t.test("schemas", function()
   render "{% do adapter.create_schema(api.Relation.create(schema='made here')) %}"
-  t.eq(render "{{ adapter.check_schema_exists(target.database, 'made here') }} {{ adapter.check_schema_exists(target.database, 'no') }}",
+  t.eq(render "{{ adapter.check_schema_exists(target.database, 'made here') }} {{ \z
+    adapter.check_schema_exists(target.database, 'no') }}",
     "True False")
   t.ok(render("{{ list_schemas(target.database).columns[0].values() }}"):find("'made here'", 1, true))
   render "{% do drop_schema_named('made here') %}"
@@ -236,11 +255,13 @@ end)
 t.test("columns are described as information_schema does", function()
   fresh()
   conn:exec [[create domain sch.short as varchar(7);
-    create table sch.many (a int, b bigint, c smallint, d numeric, e numeric(10,2), f real, g float8, h text, i varchar(5),
+    create table sch.many (a int, b bigint, c smallint, d numeric, e numeric(10,2),
+      f real, g float8, h text, i varchar(5),
       j char(3), k date, l timestamp, m timestamptz, n boolean, o int[], p jsonb, q uuid, r sch.short, s "char", t name,
       u bit(4), v interval, w varbit(6), gone int, x time);
     alter table sch.many drop column gone]]
-  local own = render [[{% for c in adapter.get_columns_in_relation(api.Relation.create(schema='sch', identifier='many')) %}
+  local own = render [[{% set many = api.Relation.create(schema='sch', identifier='many') %}
+{%- for c in adapter.get_columns_in_relation(many) %}
 {{- [c.column, c.dtype, c.char_size, c.numeric_precision, c.numeric_scale] | join('|') }} {% endfor %}]]
   local theirs = rows [[select column_name, data_type, coalesce(character_maximum_length::text, 'None'),
     case when data_type in ('real', 'double precision') then numeric_precision::text
@@ -250,21 +271,27 @@ t.test("columns are described as information_schema does", function()
 end)
 
 t.test("columns of temporary tables and materialized views", function()
-  conn:exec "create temp table many (other int); create materialized view sch.mat as select 1 as one, 'x'::varchar(3) as two"
-  t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(identifier='many')) | map(attribute='name') | list }}", "['other']")
-  t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(schema='sch', identifier='mat')) | map(attribute='data_type') | list }}",
+  conn:exec "create temp table many (other int); create materialized view sch.mat as select 1 as one, \z
+    'x'::varchar(3) as two"
+  t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(identifier='many')) | map(attribute='name') | \z
+    list }}", "['other']")
+  t.eq(render "{{ adapter.get_columns_in_relation(api.Relation.create(schema='sch', identifier='mat')) | \z
+    map(attribute='data_type') | list }}",
     "['integer', 'character varying(3)']")
   t.eq(render "{{ get_columns_in_query('select 1 as a, 2 as b') }}", "['a', 'b']")
   t.eq(render "{{ adapter.get_columns_in_table('sch', 'mat') | map(attribute='name') | list }}", "['one', 'two']")
-  t.eq(render "{{ adapter.list_relations_without_caching(this) | selectattr('type', 'equalto', 'materialized_view') | map(attribute='name') | list }}",
+  t.eq(render "{{ adapter.list_relations_without_caching(this) | selectattr('type', 'equalto', 'materialized_view') \z
+    | map(attribute='name') | list }}",
     "['mat']")
-  t.eq(render "{% for c in get_column_schema_from_query('select 1 as a, now() as b, 1.5 as c') %}{{ c.name }} {{ c.dtype }} {% endfor %}",
+  t.eq(render "{% for c in get_column_schema_from_query('select 1 as a, now() as b, 1.5 as c') %}{{ c.name }} {{ \z
+    c.dtype }} {% endfor %}",
     "a INTEGER b DATETIMETZ c DECIMAL")
 end)
 
 t.test("columns that are missing, and types that grow", function()
   fresh()
-  conn:exec "create table sch.old (a varchar(3), b int); create table sch.new (a varchar(9), b int, c text); insert into sch.old values ('x', 1)"
+  conn:exec [[create table sch.old (a varchar(3), b int); create table sch.new (a varchar(9), b int, c text);
+    insert into sch.old values ('x', 1)]]
   local both = "{% set old, new = api.Relation.create(schema='sch', identifier='old', type='table'), "
     .. "api.Relation.create(schema='sch', identifier='new', type='table') %}"
   t.eq(render(both .. "{{ adapter.get_missing_columns(new, old) | map(attribute='name') | list }}"), "['c']")
@@ -287,7 +314,8 @@ t.test("tables and views are created", function()
   fresh()
   t.eq(squeezed "{{ get_create_view_as_sql(this, 'select 1 as id -- x') }}",
     ('create view "%s"."sch"."plain" as ( select 1 as id -- x );'):format(database))
-  t.eq(squeezed "{{ create_table_as(true, make_temp_relation(this).include(schema=false), 'select 1') }}":gsub("%d+", "N"),
+  t.eq(squeezed "{{ create_table_as(true, make_temp_relation(this).include(schema=false), 'select 1') }}":gsub("%d+",
+    "N"),
     'create temporary table "plain__dbt_tmpN" as ( select N );')
   render("{% do run_query(get_create_table_as_sql(false, this, 'select 1 as id, 2 as name')) %}", "model.shop.headed")
   t.eq(rows "select relpersistence from pg_class where relname = 'headed'", "u", "unlogged")
@@ -296,7 +324,8 @@ t.test("tables and views are created", function()
   render(target .. "{% do run_query(get_replace_sql(adapter.get_relation(none, 'sch', 'headed') or target_relation,"
     .. " this.incorporate(type='view'), 'select 5 as id')) %}", "model.shop.headed")
   t.eq(rows "select id, (select relkind from pg_class where relname = 'headed') from sch.headed", "5|v")
-  render(target .. "{% do run_query(get_create_materialized_view_as_sql(this, 'select 7 as id, 1 as name')) %}", "model.shop.added")
+  render(target .. "{% do run_query(get_create_materialized_view_as_sql(this, 'select 7 as id, 1 as name')) %}",
+    "model.shop.added")
   t.eq(rows "select id from sch.added", "7")
 end)
 
@@ -304,8 +333,10 @@ t.test("names beside a long name stay within what PostgreSQL keeps", function()
   local long = ("n"):rep(60)
   local text = "{% set r = api.Relation.create(schema='sch', identifier='" .. long .. "') %}"
   t.eq(render(text .. "{{ make_intermediate_relation(r).identifier }}"), ("n"):rep(54) .. "__dbt_tmp")
-  t.eq(render(text .. "{{ make_backup_relation(r, 'view').identifier | length }} {{ make_backup_relation(r, 'view').type }}"), "63 view")
-  t.eq(render(text .. "{% set x = make_temp_relation(r) %}{{ x.identifier | length }} {{ x.schema }} {{ x.database }}"), "63 None None")
+  t.eq(render(text .. "{{ make_backup_relation(r, 'view').identifier | length }} {{ make_backup_relation(r, \z
+    'view').type }}"), "63 view")
+  t.eq(render(text .. "{% set x = make_temp_relation(r) %}{{ x.identifier | length }} {{ x.schema }} {{ x.database }}"),
+    "63 None None")
 end)
 
 t.test("indexes", function()
@@ -313,24 +344,31 @@ t.test("indexes", function()
   render("{% do run_query(get_create_table_as_sql(false, this, model.compiled_code or 'select 1 as id, 2 as name')) %}"
     .. "{% do create_indexes(this) %}", "model.shop.headed")
   t.eq(rows "select indisunique, indnatts from pg_index where indrelid = 'sch.headed'::regclass order by 2", "t|1 f|2")
-  t.eq(render("{{ run_query(get_show_indexes_sql(this)).columns['column_names'].values() | sort }}", "model.shop.headed"), "['id', 'id,name']")
-  t.raises(function() render "{{ get_create_index_sql(this, {'column': 'id'}) }}" end, "an index is a mapping with `columns`")
-  t.ok(render "{{ adapter.parse_index({'columns': ['a']}).render(this) == adapter.parse_index({'columns': ['b']}).render(this) }}", "False")
-  t.eq(render "{% set i = adapter.parse_index({'columns': ['a'], 'type': 'hash'}) %}{{ i.unique }} {{ i.type }} {{ adapter.parse_index(none) }}",
+  t.eq(render("{{ run_query(get_show_indexes_sql(this)).columns['column_names'].values() | sort }}",
+    "model.shop.headed"), "['id', 'id,name']")
+  t.raises(function() render "{{ get_create_index_sql(this, {'column': 'id'}) }}" end, "an index is a mapping with \z
+    `columns`")
+  t.ok(render "{{ adapter.parse_index({'columns': ['a']}).render(this) == adapter.parse_index({'columns': \z
+    ['b']}).render(this) }}", "False")
+  t.eq(render "{% set i = adapter.parse_index({'columns': ['a'], 'type': 'hash'}) %}{{ i.unique }} {{ i.type }} {{ \z
+    adapter.parse_index(none) }}",
     "False hash None")
 end)
 
 t.test("comments", function()
   render("{% do persist_docs(this.incorporate(type='table'), model) %}", "model.shop.headed")
-  t.eq(rows "select obj_description('sch.headed'::regclass), col_description('sch.headed'::regclass, 1)", 'it\'s "all" \\ of it|the \'id\'')
+  t.eq(rows "select obj_description('sch.headed'::regclass), col_description('sch.headed'::regclass, 1)",
+    'it\'s "all" \\ of it|the \'id\'')
   t.ok(messages[#messages]:find("are described but are not in the database: gone", 1, true), messages[#messages])
 end)
 
 t.test("contracts", function()
   fresh()
-  render("{% do run_query(get_create_table_as_sql(false, this, \"select 'a'::text as name, 3 as id\")) %}", "model.shop.contracted")
+  render("{% do run_query(get_create_table_as_sql(false, this, \"select 'a'::text as name, 3 as id\")) %}",
+    "model.shop.contracted")
   t.eq(rows "select id, name from sch.contracted", "3|a")
-  t.eq(rows "select count(*), min(conname) from pg_constraint where conrelid = 'sch.contracted'::regclass", "2|contracted_id_check")
+  t.eq(rows "select count(*), min(conname) from pg_constraint where conrelid = 'sch.contracted'::regclass",
+    "2|contracted_id_check")
   local e = t.raises(function()
     render("{{ get_assert_columns_equivalent(\"select 1.5 as id, 'x' as title\") }}", "model.shop.contracted")
   end, "not those of its contract")
@@ -348,7 +386,8 @@ t.test("grants", function()
   end $$; create table sch.plain (id int)]]
   local granted = "select grantee, privilege_type from information_schema.role_table_grants where table_schema = 'sch' "
     .. "and grantee like 'dex%' order by 1, 2"
-  render "{% do apply_grants(this, {'select': ['dex_reader'], 'insert': ['\"dex-writer\"', 'dex_reader']}, should_revoke=false) %}"
+  render "{% do apply_grants(this, {'select': ['dex_reader'], 'insert': ['\"dex-writer\"', 'dex_reader']}, \z
+    should_revoke=false) %}"
   t.eq(rows(granted), "dex-writer|INSERT dex_reader|INSERT dex_reader|SELECT")
   render "{% do apply_grants(this, {'select': ['dex_reader'], 'insert': []}, should_revoke=true) %}"
   t.eq(rows(granted), "dex_reader|SELECT")
@@ -356,7 +395,8 @@ t.test("grants", function()
   t.ok(messages[#messages]:find("all grants are in place", 1, true), "names are compared without regard to case")
   render "{% do apply_grants(this, {}, should_revoke=true) %}"
   t.eq(rows(granted), "dex_reader|SELECT", "an empty setting changes nothing")
-  t.eq(render "{{ should_revoke(none) }} {{ should_revoke(this) }} {{ should_revoke(this, false) }}", "False False True")
+  t.eq(render "{{ should_revoke(none) }} {{ should_revoke(this) }} {{ should_revoke(this, false) }}",
+    "False False True")
   conn:exec 'drop table sch.plain; drop role dex_reader; drop role "dex-writer"'
 end)
 
@@ -364,12 +404,15 @@ end)
 
 t.test("incremental strategies", function()
   fresh()
-  conn:exec "create table sch.added (id int, name text); insert into sch.added values (1, 'old'), (2, 'kept'); create temp table fresh_rows as select 1 as id, 'new' as name"
+  conn:exec [[create table sch.added (id int, name text); insert into sch.added values (1, 'old'), (2, 'kept');
+    create temp table fresh_rows as select 1 as id, 'new' as name]]
   local args = "{% set args = {'target_relation': this, 'temp_relation': api.Relation.create(identifier='fresh_rows'),"
     .. " 'unique_key': 'id', 'dest_columns': adapter.get_columns_in_relation(this), 'incremental_predicates': none} %}"
-  render(args .. "{% do run_query(adapter.get_incremental_strategy_macro(context, 'default')(args)) %}", "model.shop.added")
+  render(args .. "{% do run_query(adapter.get_incremental_strategy_macro(context, 'default')(args)) %}",
+    "model.shop.added")
   t.eq(rows "select * from sch.added order by 1", "1|new 2|kept")
-  render(args .. "{% do args.update({'unique_key': none}) %}{% do run_query(get_incremental_append_sql(args)) %}", "model.shop.added")
+  render(args .. "{% do args.update({'unique_key': none}) %}{% do run_query(get_incremental_append_sql(args)) %}",
+    "model.shop.added")
   t.eq(rows "select count(*) from sch.added where id = 1", "2")
   conn:exec "delete from sch.added; insert into sch.added values (1, 'old')"
   render(args .. "{% do run_query(get_incremental_merge_sql(args)) %}", "model.shop.added")
@@ -377,8 +420,10 @@ t.test("incremental strategies", function()
   conn:exec "delete from sch.added; insert into sch.added values (1, 'old')"
   render(args .. "{% do run_query(adapter.get_incremental_strategy_macro(context, none)(args)) %}", "model.shop.added")
   t.eq(rows "select * from sch.added", "1|new")
-  t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'insert_overwrite') %}") end, "does not exist")
-  t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'mine') %}") end, "no macro get_incremental_mine_sql")
+  t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'insert_overwrite') \z
+    %}") end, "does not exist")
+  t.raises(function() render("{% do adapter.get_incremental_strategy_macro(context, 'mine') %}") end, "no macro \z
+    get_incremental_mine_sql")
 end)
 
 t.test("is_incremental", function()
@@ -391,12 +436,14 @@ end)
 
 t.test("loading a table through SQL", function()
   fresh()
-  local csv = "{% set t = run_query(\"select 1 as id, 'it''s' as name, 2.5 as x, true as b, null::int as n, date '2024-01-02' as d "
+  local csv = "{% set t = run_query(\"select 1 as id, 'it''s' as name, 2.5 as x, true as b, null::int as n, date \z
+    '2024-01-02' as d "
     .. "union all select 2, '%s', null, false, 7, null\") %}"
-  t.eq(render(csv .. "{% for i in range(6) %}{{ adapter.convert_type(t, i) }},{% endfor %}"), "integer,text,float8,boolean,integer,date,")
+  t.eq(render(csv .. "{% for i in range(6) %}{{ adapter.convert_type(t, i) }},{% endfor %}"),
+    "integer,text,float8,boolean,integer,date,")
   t.eq(render "{{ adapter.convert_type(run_query('select 1.5 as a, 3::numeric as b'), 1) }}", "integer")
   local sql = render(csv .. "{{ create_csv_table(model, t) }}; {{ load_csv_rows(model, t) }}")
-  t.ok(sql:find('insert into "' .. database .. '"."sch"."plain" ("id", "name", "x", "b", "n", "d") values (%s, %s', 1, true), sql)
+  t.ok(sql:find('"."sch"."plain" ("id", "name", "x", "b", "n", "d") values (%s, %s', 1, true), sql)
   t.eq(rows "select * from sch.plain order by 1", "1|it's|2.5|t|-|2024-01-02 2|%s|-|f|7|-")
   t.eq(render(csv .. "{{ reset_csv_table(model, false, this.incorporate(type='table'), t) }}"),
     'truncate table "' .. database .. '"."sch"."plain"')
@@ -410,13 +457,15 @@ t.test("what a snapshot needs", function()
   t.eq(render "{{ adapter.valid_snapshot_target(this, {'dbt_valid_to': 'vt'}) }}", "None")
   t.raises(function() render "{{ adapter.valid_snapshot_target(this) }}" end, "has no column dbt_valid_to")
   t.raises(function()
-    render "{{ adapter.assert_valid_snapshot_target_given_strategy(this, {'dbt_valid_to': 'vt'}, {'hard_deletes': 'new_record'}) }}"
+    render "{{ adapter.assert_valid_snapshot_target_given_strategy(this, {'dbt_valid_to': 'vt'}, {'hard_deletes': \z
+      'new_record'}) }}"
   end, "has no column dbt_is_deleted")
 end)
 
 t.test("the catalogue", function()
   fresh()
-  conn:exec "create table sch.b (id int, v varchar(3)); comment on table sch.b is 'a table'; create view sch.a as select * from sch.b"
+  conn:exec "create table sch.b (id int, v varchar(3)); comment on table sch.b is 'a table'; create view sch.a as \z
+    select * from sch.b"
   t.eq(render [[{% set rel = api.Relation.create(database=target.database, schema='sch', identifier='B') %}
 {%- for r in get_catalog_relations(rel.information_schema(), [rel]) %}{{ r[1:9] | join(',') }};{% endfor %}]],
     "sch,b,BASE TABLE,a table,id,1,integer,None;sch,b,BASE TABLE,a table,v,2,character varying(3),None;")
@@ -489,7 +538,8 @@ t.test("whole queries", function()
   t.eq(rows(render "{{ get_show_sql('select generate_series(1, 9) -- x', none, 2) }}"), "1 2")
   t.eq(render "{{ validate_sql('select 1').response }}", "EXPLAIN")
   t.raises(function() render "{{ validate_sql('select nope') }}" end, "does not exist")
-  t.eq(render "{{ get_catalog_relations(api.Relation.create(database=target.database).information_schema(), []) | length }}", "0")
+  t.eq(render "{{ get_catalog_relations(api.Relation.create(database=target.database).information_schema(), \z
+    []) | length }}", "0")
 end)
 
 -- Overriding ---------------------------------------------------------------------------------------
@@ -498,7 +548,8 @@ t.test("a project replaces what the adapter does", function()
   shop:write { ["macros/own.sql"] = [[
 {% macro drop_relation(relation) %}{% do run_query("drop table sch.instead") %}{% endmacro %}
 {% macro postgres__list_relations_without_caching(schema_relation) %}
-{{ return(run_query("select 'd' as database, 'told' as name, '" ~ schema_relation.schema ~ "' as schema, 'view' as type")) }}
+{{ return(run_query("select 'd' as database, 'told' as name, '" ~ schema_relation.schema
+  ~ "' as schema, 'view' as type")) }}
 {% endmacro %}]] }
   local own = require("project").load { project_dir = shop.dir, vars = value.dict(), command = "run" }
   local other = { project = own, log = function() end }
@@ -506,7 +557,8 @@ t.test("a project replaces what the adapter does", function()
   conn:exec "create table sch.instead (a int); create table sch.real (a int)"
   other.cache:load(conn, { { schema = "sch" } })
   local ctx = context.node { run = other, conn = conn, node = own.nodes["model.shop.plain"] }
-  t.eq(jinja.render("{{ adapter.get_relation(none, 'sch', 'told') }} {{ adapter.get_relation(none, 'sch', 'real') }}", ctx),
+  t.eq(jinja.render("{{ adapter.get_relation(none, 'sch', 'told') }} {{ adapter.get_relation(none, 'sch', 'real') }}",
+    ctx),
     '"d"."sch"."told" None')
   ctx.adapter.drop_relation(relations.create { schema = "sch", identifier = "real", type = "table" })
   t.eq(rows "select to_regclass('sch.instead') is null, to_regclass('sch.real') is null", "t|f")
@@ -521,7 +573,8 @@ end)
 
 t.test("while files are parsed nothing is asked", function()
   local ctx = context.parse_context(project, project.nodes["model.shop.plain"], scan.new_capture())
-  t.eq(jinja.render("{{ adapter.execute('drop schema sch')[1] | length }}{{ adapter.check_schema_exists('a', 'b') }}", ctx), "0False")
+  t.eq(jinja.render("{{ adapter.execute('drop schema sch')[1] | length }}{{ adapter.check_schema_exists('a', 'b') }}",
+    ctx), "0False")
 end)
 
 conn:release()

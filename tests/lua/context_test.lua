@@ -30,7 +30,8 @@ models:
   ["models/sub/spare.sql"] = "{{ config(materialized='ephemeral') }}select * from {{ ref('orders') }}",
   ["models/outer_spare.sql"] = "{{ config(materialized='ephemeral') }}select * from {{ ref('spare') }}",
   ["models/report.sql"] = [[
-{{ config(materialized='table', tags=['nightly'], unique_key='id', alias='the_report', persist_docs={'relation': true}) }}
+{{ config(materialized='table', tags=['nightly'], unique_key='id', alias='the_report',
+  persist_docs={'relation': true}) }}
 select * from {{ ref('orders') }}, {{ source('raw', 'items') }}, {{ ref('outer_spare') }}{{ '' if ref('spare') }}
 {% if execute and var('hidden', false) %}{{ ref('secret') }}{% endif %}]],
   ["models/secret.sql"] = "{{ config(quoting={'schema': false}) }}select 1",
@@ -75,7 +76,8 @@ sources:
 }
 
 local messages = {}
-local run = { project = project, invocation_id = "the-id", started_at = 1700000000.25, args = value.dict("which", "run"),
+local run = { project = project, invocation_id = "the-id", started_at = 1700000000.25, args = value.dict("which",
+  "run"),
   selected = { "model.shop.report" }, which = "run", full_refresh = true,
   log = function(_, level, text) messages[#messages + 1] = level .. ": " .. text end,
   mask = function(text) return (text:gsub("s3cret", "*****")) end }
@@ -119,13 +121,15 @@ end
 t.test("every phase has dbt's names", function()
   t.eq(missing(ctx_of(report)), "")
   t.eq(missing(context.parse_context(project, project.nodes[report], scan.new_capture())), "")
-  local hook = value.dict("resource_type", "operation", "name", "h", "unique_id", "operation.shop.h", "package_name", "shop",
+  local hook = value.dict("resource_type", "operation", "name", "h", "unique_id", "operation.shop.h", "package_name",
+    "shop",
     "config", value.dict())
   t.eq(missing(context.operation { run = run, node = hook }), "")
 end)
 
 t.test("results and schemas are the run's end's alone", function()
-  t.eq(render "{{ results is defined }} {{ schemas is defined }} {{ database_schemas is defined }}", "False False False")
+  t.eq(render "{{ results is defined }} {{ schemas is defined }} {{ database_schemas is defined }}",
+    "False False False")
 end)
 
 t.test("parsing and running differ", function()
@@ -140,7 +144,8 @@ t.test("what a model sees of itself", function()
   t.eq(render "{{ this }} {{ this.schema }} {{ this.name }}", '"db"."sch"."the_report" sch the_report')
   t.eq(render "{{ model.name }} {{ model.alias }} {{ model.config.materialized }} {{ model.tags }}",
     "report the_report table ['nightly']")
-  t.eq(render "{{ model.group is defined }} {{ model.config.group is defined }}", "False False", "what is null is absent")
+  t.eq(render "{{ model.group is defined }} {{ model.config.group is defined }}", "False False",
+    "what is null is absent")
   t.eq(render "{{ model.columns.id.data_type }}", "TEXT", "types are translated")
   t.eq(render("{{ this }}", "model.shop.secret"), '"db".sch."secret"', "a node's own quoting")
   t.eq(render "{{ sql }} {{ model.compiled_sql is defined }} {{ defer_relation }}", "None False None")
@@ -148,13 +153,15 @@ t.test("what a model sees of itself", function()
   t.eq(render "{{ invocation_id }} {{ thread_id }} {{ selected_resources }} {{ invocation_args_dict.which }}",
     "the-id Thread-1 (worker) ['model.shop.report'] run")
   t.eq(render "{{ run_started_at }} {{ run_started_at.strftime('%Y') }}", "2023-11-14 22:13:20.250000+00:00 2023")
-  t.eq(render "{{ dbt_version.split('.')[0] }} {{ flags.FULL_REFRESH }} {{ flags.WHICH }} {{ flags.NO_SUCH is defined }}",
+  t.eq(render "{{ dbt_version.split('.')[0] }} {{ flags.FULL_REFRESH }} {{ flags.WHICH }} {{ flags.NO_SUCH is \z
+    defined }}",
     "1 True run False")
   t.eq(render "{{ graph.nodes['model.shop.orders'].name }} {{ graph.sources | length }}", "orders 1")
 end)
 
 t.test("hooks and operations have no this", function()
-  local hook = value.dict("resource_type", "operation", "name", "h", "unique_id", "operation.shop.h", "package_name", "shop",
+  local hook = value.dict("resource_type", "operation", "name", "h", "unique_id", "operation.shop.h", "package_name",
+    "shop",
     "config", value.dict())
   local ctx = context.operation { run = run, node = hook }
   t.eq(jinja.render("{{ this }} {{ schema }} {{ ref('orders') }}", ctx), 'None sch "db"."sch"."orders"')
@@ -198,8 +205,10 @@ t.test("refs to nowhere, and bad arguments", function()
 end)
 
 t.test("var", function()
-  t.eq(render "{{ var('start') }} {{ var('relation') }} {{ var('own') }} {{ var('nothing') }}", "2024-01-01 sch.orders 1 None")
-  t.eq(render "{{ var('gone', 'default') }} {{ var('gone', default=[1]) }} {{ var.has_var('start') }}", "default [1] True")
+  t.eq(render "{{ var('start') }} {{ var('relation') }} {{ var('own') }} {{ var('nothing') }}",
+    "2024-01-01 sch.orders 1 None")
+  t.eq(render "{{ var('gone', 'default') }} {{ var('gone', default=[1]) }} {{ var.has_var('start') }}",
+    "default [1] True")
   local e = t.raises(function() render "{{ var('starts') }}" end, "required variable 'starts' is not set")
   t.eq(e.hint, "did you mean 'start'?")
   t.eq(render("{{ var('theirs') }} {{ var('deep') }}", "model.helper.theirs"), "2 7", "the root's over the package's")
@@ -225,7 +234,8 @@ end)
 t.test("a project overrides what is built in", function()
   t.eq(render "{{ date_trunc('day', 'x') }}", "own trunc")
   t.eq(render "{{ dbt.date_trunc('day', 'x') }}", "date_trunc('day', x)", "dbt. means the built-in one")
-  t.eq(render "{{ dbt.hash('x') }} {{ hash('x') }}", "own hash of x own hash of x", "dispatch looks into the root first")
+  t.eq(render "{{ dbt.hash('x') }} {{ hash('x') }}", "own hash of x own hash of x",
+    "dispatch looks into the root first")
   t.eq(render "{{ dbt.last_day('x', 'day') }}":gsub("%s+", ""),
     "cast(date_trunc('day',x)+((interval'1day')*(1))+((interval'1day')*(-1))asdate)")
 end)
@@ -233,7 +243,8 @@ end)
 t.test("dispatch", function()
   t.eq(render "{{ helper.greet('you') }}", "hi you")
   local e = t.raises(function() render "{{ adapter.dispatch('no', 'helper')() }}" end, "found no macro 'no'")
-  t.ok(e.message:find("shop.postgres__no, shop.default__no, helper.postgres__no, helper.default__no", 1, true), e.message)
+  t.ok(e.message:find("shop.postgres__no, shop.default__no, helper.postgres__no, helper.default__no", 1, true),
+    e.message)
   e = t.raises(function() render "{{ adapter.dispatch('no')() }}" end, "namespace 'none'")
   t.ok(e.message:find("looking for postgres__no, default__no", 1, true), e.message)
   t.raises(function() render "{{ adapter.dispatch('x', packages=['a']) }}" end, "`packages` is not supported")
@@ -250,7 +261,8 @@ end)
 
 t.test("macros that a node calls are its dependencies, those behind them are not", function()
   local _, capture = parse "{{ helper.sibling() }}{{ twice(1) }}{% set x = dbt.type_string() %}"
-  t.eq(capture.macros, { ["macro.helper.sibling"] = true, ["macro.shop.twice"] = true, ["macro.dbt.type_string"] = true })
+  t.eq(capture.macros,
+    { ["macro.helper.sibling"] = true, ["macro.shop.twice"] = true, ["macro.dbt.type_string"] = true })
 end)
 
 t.test("context and builtins", function()
@@ -263,7 +275,8 @@ end)
 -- Settings -----------------------------------------------------------------------------------------
 
 t.test("config() is collected while files are parsed", function()
-  local out, capture = parse [[{{ config(materialized='view', tags='a', pre_hook='x') }}{{ config({'tags': ['b'], 'post-hook': 'y'}) }}
+  local out, capture = parse [[{{ config(materialized='view', tags='a', pre_hook='x') }}{{
+    config({'tags': ['b'], 'post-hook': 'y'}) }}
 {%- do config.set('extra', 1) %}]]
   t.eq(out, "")
   t.eq({ capture.config.materialized, capture.config.extra }, { "view", 1 })
@@ -274,7 +287,8 @@ t.test("config() is collected while files are parsed", function()
 end)
 
 t.test("config answers when a node runs", function()
-  t.eq(render "{{ config.get('unique_key') }} {{ config.get('no', 3) }} {{ config.get('full_refresh', 9) }}", "id 3 None")
+  t.eq(render "{{ config.get('unique_key') }} {{ config.get('no', 3) }} {{ config.get('full_refresh', 9) }}",
+    "id 3 None")
   t.eq(render "{{ config.meta_get('owner') }} {{ config.meta_get('no', 1) }}", "me 1")
   t.eq(render "{{ config.persist_relation_docs() }} {{ config.persist_column_docs() }}", "True False")
   t.eq(render "{{ config.require('alias') }}{{ config(x=1) }} {{ config.get('pre_hook') }} {{ 'alias' in config }}",
@@ -305,13 +319,16 @@ t.test("exceptions", function()
   t.raises(function() render "{{ exceptions.raise_not_implemented('later') }}" end, "later")
   t.raises(function() render "{{ exceptions.relation_wrong_type(this, 'view') }}" end, "a view is needed here")
   e = t.raises(function()
-    render "{{ exceptions.raise_contract_error([{'name': 'a', 'data_type': 'TEXT'}], [{'name': 'b', 'data_type': 'INT'}]) }}"
+    render "{{ exceptions.raise_contract_error([{'name': 'a', 'data_type': 'TEXT'}], [{'name': 'b', 'data_type': \z
+      'INT'}]) }}"
   end, "not those of its contract")
-  t.ok(e.message:find("| a |  | TEXT | missing in definition |\n| b | INT |  | missing in contract |", 1, true), e.message)
+  t.ok(e.message:find("| a |  | TEXT | missing in definition |\n| b | INT |  | missing in contract |", 1, true),
+    e.message)
 end)
 
 t.test("json, yaml, sets, zip, md5", function()
-  t.eq(render "{{ fromjson('{\"a\": [1, null]}') }} {{ fromjson('{', 'bad') }} {{ tojson({'b': 1, 'a': none}, sort_keys=true) }}",
+  t.eq(render "{{ fromjson('{\"a\": [1, null]}') }} {{ fromjson('{', 'bad') }} {{ tojson({'b': 1, 'a': none}, \z
+    sort_keys=true) }}",
     "{'a': [1, None]} bad {\"a\": null, \"b\": 1}")
   t.eq(render "{{ fromyaml('a: [1, yes]') }} {{ fromyaml('a: [', 0) }}", "{'a': [1, True]} 0")
   t.eq(render "{{ toyaml({'a': [1, {'b': none}], 'c': {}, 'd': 'yes', 'e': 'x: y', 'f': 1.0, 'g': '1'}) }}",
@@ -321,7 +338,8 @@ t.test("json, yaml, sets, zip, md5", function()
   t.raises(function() render "{{ set_strict(3) }}" end, "not iterable")
   t.raises(function() render "{{ zip_strict([1], 2) }}" end, "must support iteration")
   t.eq(render "{{ local_md5('hello world') }}", "5eb63bbbe01eeed093cb22bb8f5acdc3")
-  t.eq(render "{{ diff_of_two_dicts({'x': ['v1', 'V2'], 'Y': ['3']}, {'X': ['V1'], 'z': ['4']}) }}", "{'x': ['V2'], 'Y': ['3']}")
+  t.eq(render "{{ diff_of_two_dicts({'x': ['v1', 'V2'], 'Y': ['3']}, {'X': ['V1'], 'z': ['4']}) }}",
+    "{'x': ['V2'], 'Y': ['3']}")
 end)
 
 t.test("render, try_or_compiler_error, validation", function()
@@ -333,10 +351,12 @@ end)
 
 t.test("results by name", function()
   t.eq(render [[{% do store_raw_result('x', message='OK 3', code='OK', rows_affected=3) %}
-{%- set r = load_result('x') %}{{ r.response }} {{ r.response.rows_affected }} {{ r['data'] }} {{ r.table | length }}]], "OK 3 3 [] 0")
+{%- set r = load_result('x') %}{{ r.response }} {{ r.response.rows_affected }} {{ r['data'] }} {{
+    r.table | length }}]], "OK 3 3 [] 0")
   t.raises(function() render "{% do store_result('y', 'OK') %}{% do load_result('y') %}{{ load_result('y') }}" end,
     "has been taken already")
-  t.eq(render "{% do store_result('main', 'OK') %}{{ load_result('main').response }}{{ load_result('main').response }}", "OKOK")
+  t.eq(render "{% do store_result('main', 'OK') %}{{ load_result('main').response }}{{ load_result('main').response }}",
+    "OKOK")
   t.eq(render "{{ load_result('never') }}", "None")
 end)
 
@@ -408,7 +428,8 @@ t.test("a hook's text gets its CTEs, and leaves the node's alone", function()
   jinja.render("{{ ref('spare') }}{{ ref('spare') }}", ctx)
   t.eq(state.ctes, { "model.shop.spare" })
   state.ctes = { "kept" }
-  t.eq(compile.text(state, ctx, "insert into x select * from {{ ref('orders') }}"), 'insert into x select * from "db"."sch"."orders"')
+  t.eq(compile.text(state, ctx, "insert into x select * from {{ ref('orders') }}"),
+    'insert into x select * from "db"."sch"."orders"')
   t.eq(state.ctes, { "kept" })
   t.ok(compile.text(state, ctx, "select * from {{ ref('outer_spare') }}"):find("^with __dbt__cte__spare as"))
 end)

@@ -75,11 +75,13 @@ t.test("the class", function()
   t.eq(render "{{ api.Relation.create(schema='s', identifier='i', quote_policy={'identifier': true}) }}", '"s"."i"')
   t.eq(render "{{ api.Relation.add_ephemeral_prefix('x') }} {{ api.Relation.scd_args(['a'], 'u') }}",
     "__dbt__cte__x ['a', 'u']")
-  t.eq(render "{{ api.Relation.get_relation_type('view') }} {{ api.Relation.scd_args('a', 'u') }} {{ rel.matches(schema='Sch') }}",
+  t.eq(render "{{ api.Relation.get_relation_type('view') }} {{ api.Relation.scd_args('a', 'u') }} {{ \z
+    rel.matches(schema='Sch') }}",
     "view ['a', 'u'] True")
   t.raises(function() render "{{ api.Relation.get_relation_type('wood') }}" end, "'wood' is no kind of relation")
   t.raises(function() render "{{ rel.matches() }}" end, "matched by its database, schema or identifier")
-  t.eq(render "{{ api.Column('a', 'int') == api.Column('a', 'int') }} {{ api.Column('a', 'int') == 'a' }}", "True False")
+  t.eq(render "{{ api.Column('a', 'int') == api.Column('a', 'int') }} {{ api.Column('a', 'int') == 'a' }}",
+    "True False")
 end)
 
 t.test("names that PostgreSQL would cut, and parts that are no text", function()
@@ -94,25 +96,31 @@ t.test("matching is exact for quoted parts, and says when only the case differs"
   t.eq(relations.matches(rel, { schema = "other", identifier = "tab" }), false)
   local e = t.raises(function() relations.matches(rel, { schema = "sch", identifier = "tab" }) end, "only in the case")
   t.eq(e.code, 411)
-  local plain = relations.create { schema = "Sch", identifier = "Tab", quoting = { schema = false, identifier = false } }
+  local plain = relations.create { schema = "Sch", identifier = "Tab",
+    quoting = { schema = false, identifier = false } }
   t.eq(relations.matches(plain, { schema = "sch", identifier = "tab" }), true)
 end)
 
 -- Columns ------------------------------------------------------------------------------------------
 
 t.test("columns", function()
-  t.eq(render "{% set c = api.Column('n', 'numeric', none, 10, 2) %}{{ c.name }} {{ c.quoted }} {{ c.data_type }} {{ c.dtype }}",
+  t.eq(render "{% set c = api.Column('n', 'numeric', none, 10, 2) %}{{ c.name }} {{ c.quoted }} {{ c.data_type }} {{ \z
+    c.dtype }}",
     'n "n" numeric(10,2) numeric')
-  t.eq(render "{% set c = api.Column('v', 'character varying', 5) %}{{ c.data_type }} {{ c.string_size() }} {{ c.is_string() }}",
+  t.eq(render "{% set c = api.Column('v', 'character varying', 5) %}{{ c.data_type }} {{ c.string_size() }} {{ \z
+    c.is_string() }}",
     "character varying(5) 5 True")
   t.eq(render "{{ api.Column('v', 'character varying').data_type }} {{ api.Column('v', 'text').string_size() }}",
     "character varying 256")
-  t.eq(render "{{ api.Column('i', 'bigint').is_number() }} {{ api.Column('f', 'float8').is_float() }} {{ api.Column('d', 'date').is_number() }}",
+  t.eq(render "{{ api.Column('i', 'bigint').is_number() }} {{ api.Column('f', 'float8').is_float() }} {{ \z
+    api.Column('d', 'date').is_number() }}",
     "True True False")
   t.eq(render "{{ api.Column('a', 'varchar', 5).can_expand_to(api.Column('b', 'varchar', 6)) }}", "True")
-  t.eq(render "{{ api.Column.translate_type('string') }} {{ api.Column.numeric_type('numeric', 28, 6) }} {{ api.Column.string_type(3) }}",
+  t.eq(render "{{ api.Column.translate_type('string') }} {{ api.Column.numeric_type('numeric', 28, 6) }} {{ \z
+    api.Column.string_type(3) }}",
     "TEXT numeric(28,6) character varying(3)")
-  t.eq(render "{{ api.Column.from_description('x', 'numeric(3,1)').data_type }} {{ api.Column.create('x', 'STRING').dtype }}",
+  t.eq(render "{{ api.Column.from_description('x', 'numeric(3,1)').data_type }} {{ api.Column.create('x', \z
+    'STRING').dtype }}",
     "numeric(3,1) TEXT")
   t.eq(render "{{ api.Column('x', 'int') }}",
     "PostgresColumn(column='x', dtype='int', char_size=None, numeric_precision=None, numeric_scale=None)")
@@ -124,14 +132,16 @@ end)
 t.test("exact numbers print as the database writes them, and calculate", function()
   local more = { a = decimal.parse "1.50", b = decimal.parse "-2.75", big = decimal.parse "12345678901234567890123",
     zero = decimal.parse "0.00" }
-  t.eq(render("{{ a }} {{ a + 1 }} {{ a * b }} {{ a - b }} {{ -a }} {{ a / 2 }}", more), "1.50 2.50 -4.1250 4.25 -1.50 0.75")
+  t.eq(render("{{ a }} {{ a + 1 }} {{ a * b }} {{ a - b }} {{ -a }} {{ a / 2 }}", more),
+    "1.50 2.50 -4.1250 4.25 -1.50 0.75")
   t.eq(render("{{ a < 2 }} {{ 2 < a }} {{ b < a }} {{ a == 1.5 }} {{ a > 1.4 }}", more), "True False True True True")
   t.eq(render("{{ a | int }} {{ b | int }} {{ a | float }} {{ b | round(1) }} {{ b | abs }} {{ [a] }}", more),
     "1 -2 1.5 -2.8 2.75 [Decimal('1.50')]")
   t.eq(render("{{ big }} {{ big + 1 }} {{ 'yes' if zero else 'no' }} {{ [b, a, 0] | max }}", more),
     "12345678901234567890123 12345678901234567890124 no 1.50")
   t.eq(math.type(decimal.parse "42"), "integer")
-  local wide = { a = decimal.parse "123456789012.5", b = decimal.parse "1234567.75", c = decimal.parse "0.000000000000000000001" }
+  local wide = { a = decimal.parse "123456789012.5", b = decimal.parse "1234567.75",
+    c = decimal.parse "0.000000000000000000001" }
   t.eq(render("{{ (a * b) | round | int }} {{ a - b }} {{ c + 1 == 1 }} {{ a + 0.5 }}", wide),
     "152415770233386848 123455554444.75 True 123456789013.0")
   t.ok(decimal.parse "NaN" ~= decimal.parse "NaN")
@@ -143,7 +153,8 @@ end)
 local printed = {}
 local function people()
   return tables.new({ "name", "age", "score" }, { "Text", "Integer", "Number" }, {
-    { "Ann", 30, decimal.parse "1.5" }, { "Bob", none, decimal.parse "1234.25" }, { "Cid", 20, none }, { "Ann", 25, 3 } },
+    { "Ann", 30, decimal.parse "1.5" }, { "Bob", none, decimal.parse "1234.25" }, { "Cid", 20, none }, { "Ann",
+      25, 3 } },
     function(text) printed[#printed + 1] = text end)
 end
 
@@ -166,17 +177,22 @@ t.test("rows by index, name and attribute", function()
 end)
 
 t.test("columns by index and name", function()
-  t.eq(on "{{ t.columns[0].values() }} {{ t.columns['age'].values() }}", "('Ann', 'Bob', 'Cid', 'Ann') (30, None, 20, 25)")
-  t.eq(on "{{ t.columns | map(attribute='name') | list }} {{ t.column_names }}", "['name', 'age', 'score'] ('name', 'age', 'score')")
-  t.eq(on "{{ t.columns.age.values_without_nulls() }} {{ t.columns.name.values_distinct() | list }} {{ t.columns[1].values_sorted() }}",
+  t.eq(on "{{ t.columns[0].values() }} {{ t.columns['age'].values() }}",
+    "('Ann', 'Bob', 'Cid', 'Ann') (30, None, 20, 25)")
+  t.eq(on "{{ t.columns | map(attribute='name') | list }} {{ t.column_names }}",
+    "['name', 'age', 'score'] ('name', 'age', 'score')")
+  t.eq(on "{{ t.columns.age.values_without_nulls() }} {{ t.columns.name.values_distinct() | list }} {{ \z
+    t.columns[1].values_sorted() }}",
     "(30, 20, 25) ['Ann', 'Bob', 'Cid'] [20, 25, 30, None]")
-  t.eq(on "{% for v in t.columns[0] %}{{ v }}{% endfor %} {{ t.columns[1].index }} {{ t.columns | length }} {{ t.columns.keys() }}",
+  t.eq(on "{% for v in t.columns[0] %}{{ v }}{% endfor %} {{ t.columns[1].index }} {{ t.columns | length }} {{ \z
+    t.columns.keys() }}",
     "AnnBobCidAnn 1 3 ('name', 'age', 'score')")
   t.eq(on "{{ t.column_types[0] }}", "<agate.data_types.Text>")
 end)
 
 t.test("an empty table is false, and prints nothing", function()
-  t.eq(render("{{ 'rows' if e else 'none' }} {{ e.rows | list }} {{ e.columns | length }}", { e = tables.empty() }), "none [] 0")
+  t.eq(render("{{ 'rows' if e else 'none' }} {{ e.rows | list }} {{ e.columns | length }}", { e = tables.empty() }),
+    "none [] 0")
 end)
 
 t.test("choosing, sorting, grouping", function()
@@ -187,10 +203,12 @@ t.test("choosing, sorting, grouping", function()
   t.eq(on "{{ t.order_by('age').columns.age.values() }} {{ t.order_by('age', reverse=true).columns.age.values() }}",
     "(20, 25, 30, None) (None, 30, 25, 20)")
   t.eq(on "{{ t.order_by(['name', 'age']).columns.age.values() }}", "(25, 30, None, 20)")
-  t.eq(on "{% macro grown(row) %}{{ return(row.age is not none and row.age > 20) }}{% endmacro %}{{ t.where(grown) | length }}", "2")
+  t.eq(on "{% macro grown(row) %}{{ return(row.age is not none and row.age > 20) }}{% endmacro %}{{ t.where(grown) | \z
+    length }}", "2")
   t.eq(on "{{ t.limit(2) | length }} {{ t.limit(1, 3).columns[0].values() }} {{ t.distinct('name') | length }}",
     "2 ('Bob', 'Cid') 3")
-  t.eq(on "{% for name, part in t.group_by('name').items() %}{{ name }}={{ part | length }} {% endfor %}", "Ann=2 Bob=1 Cid=1 ")
+  t.eq(on "{% for name, part in t.group_by('name').items() %}{{ name }}={{ part | length }} {% endfor %}",
+    "Ann=2 Bob=1 Cid=1 ")
   t.raises(function() on "{{ t.select('nmae') }}" end, "there is no column 'nmae'")
 end)
 
