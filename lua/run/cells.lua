@@ -93,6 +93,29 @@ converters[1082] = from_iso "date"
 converters[1114] = from_iso "datetime"
 converters[1184] = converters[1114]
 
+local unit_days = { year = 365, years = 365, mon = 30, mons = 30, day = 1, days = 1 }
+
+-- An interval as Python prints a timedelta: months have 30 days and years 365 there.
+converters[1186] = function(text)
+  local days, micros = 0, 0
+  for number, unit in text:gmatch("(-?%d+) (%a+)") do
+    if not unit_days[unit] then return text end
+    days = days + math.tointeger(tonumber(number)) * unit_days[unit]
+  end
+  local sign, h, m, s = text:match("([-+]?)(%d+):(%d%d):(%d%d%.?%d*)$")
+  if h then
+    micros = (math.tointeger(tonumber(h)) * 60 + math.tointeger(tonumber(m))) * 60000000 + math.floor(tonumber(s) * 1000000 + 0.5)
+    if sign == "-" then micros = -micros end
+  end
+  local day = 86400000000
+  days, micros = days + micros // day, micros % day
+  local seconds, fraction = micros // 1000000, micros % 1000000
+  local clock = ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
+  if fraction > 0 then clock = clock .. (".%06d"):format(fraction) end
+  if days == 0 then return clock end
+  return ("%d day%s, %s"):format(days, math.abs(days) == 1 and "" or "s", clock)
+end
+
 --- The kind of a column by its type.
 ---@param oid integer
 ---@return dex.CellKind

@@ -130,7 +130,10 @@ local definitions = {
   end,
 }
 
-object.class(Exceptions, {}, object.methods(definitions))
+local methods = object.methods(definitions)
+object.class(Exceptions, {}, methods)
+-- dbt's is a dict of functions
+Exceptions.__contains = function(_, name) return methods[name] ~= nil end
 
 --- The `exceptions` of a context.
 ---@param state table

@@ -87,6 +87,10 @@ t.test("values of every type", function()
     timestamptz '2024-02-29 10:00:00+00' as z{% endset %}{% set r = run_query(q).rows[0] -%}
     {{ r.d }} {{ r.t }} {{ r.i }} {{ r.d.strftime('%d.%m.%Y') }} {{ (r.z - r.z).days }} {{ r.z.year }}]],
     "2024-02-29 2024-02-29 10:00:00.500000 infinity 29.02.2024 0 2024")
+  t.eq(render [[{% set q %}select interval '1 day 2 hours' as a, interval '-1 second' as b, interval '0' as c,
+    interval '1 year 2 months 3 days 00:00:00.5' as d, interval '2 days -1 hour' as e{% endset %}
+    {{- run_query(q).rows[0].values() | join('; ') }}]],
+    "1 day, 2:00:00; -1 day, 23:59:59; 0:00:00; 428 days, 0:00:00.500000; 1 day, 23:00:00")
   t.eq(render [[{% set t = run_query("select date '2024-02-01' as d union all select '2024-01-05'
       union all select null") -%}
     {{ t.order_by('d').rows[0].d }} {{ t.columns.d.values_sorted() | first }} {{ t.distinct() | length }}]],
@@ -197,6 +201,7 @@ t.test("misuse of the adapter", function()
   t.raises(function() render "{% do adapter.drop_relation(none) %}" end, "must be a relation, not none")
   t.raises(function() render "{% do adapter.drop_relation(api.Relation.create(identifier='x')) %}" end, "table or a \z
     view")
+  t.eq(render "{{ 'warn' in exceptions }} {{ 'worn' in exceptions }}", "True False")
   t.raises(function() render "{{ adapter.verify_database('elsewhere') }}" end, "is not the target's")
   t.raises(function() render "{{ adapter.get_relation('a') }}" end, "missing required argument: 'schema'")
 end)
