@@ -104,7 +104,8 @@ converters[1186] = function(text)
   end
   local sign, h, m, s = text:match("([-+]?)(%d+):(%d%d):(%d%d%.?%d*)$")
   if h then
-    micros = (math.tointeger(tonumber(h)) * 60 + math.tointeger(tonumber(m))) * 60000000 + math.floor(tonumber(s) * 1000000 + 0.5)
+    micros = (math.tointeger(tonumber(h)) * 60 + math.tointeger(tonumber(m))) * 60000000
+      + math.floor(tonumber(s) * 1000000 + 0.5)
     if sign == "-" then micros = -micros end
   end
   local day = 86400000000
