@@ -403,6 +403,12 @@ local methods = object.methods {
     end,
   ["render_raw_columns_constraints(raw_columns)"] = function(_, list) return constraints.columns(list) end,
   ["render_raw_model_constraints(raw_constraints)"] = function(_, list) return constraints.table(list) end,
+  ["run_sql_for_tests(sql, fetch, conn)"] = function(adapter, sql, fetch)
+    local _, found = statement.run(adapter.state, sql, true)
+    local list = tables.matrix(found)
+    if fetch == "one" then return list[1] or none elseif fetch == "all" then return list end
+    return none
+  end,
   ["build_catalog_relation(config)"] = function() return none end,
   ["get_pseudocolumns_for_relation(relation)"] = function() return value.list() end,
   ["get_catalog_integration(name)"] = not_here "get_catalog_integration",

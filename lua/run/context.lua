@@ -202,6 +202,7 @@ local call_var = value.fn("var(self, name, *args, **kwargs)", function(var, name
   return default
 end)
 Var.__call = function(var, ...) return call_var(var, ...) end
+Var.__getattr = function() return nil end
 Var.__methods = object.entries(object.methods {
   ["has_var(var_name)"] = function(var, name) return rawget(known_vars(var), name) ~= nil end,
 })

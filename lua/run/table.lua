@@ -177,7 +177,7 @@ local function sorted(items)
   return value.list(out)
 end
 
-local Type = { __name = "dex.data_type" }
+local Type = { __name = "dex.data_type", __getattr = function() return nil end }
 Type.__tostring = function(of) return ("<agate.data_types.%s>"):format(of.kind) end
 Type.__repr = Type.__tostring
 local types = {}

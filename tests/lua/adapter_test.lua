@@ -571,8 +571,9 @@ end)
 
 t.test("the surface", function()
   local methods = require("run.adapter").surface()
-  t.eq(#methods, 39)
+  t.eq(#methods, 40)
   t.eq(methods[1], "add_query")
+  t.eq(render "{{ adapter.run_sql_for_tests('select 1, 2', 'one', none) }}", "(1, 2)")
   t.raises(function() render "{{ adapter.get_partitions_metadata('x') }}" end, "is not available on PostgreSQL")
 end)
 

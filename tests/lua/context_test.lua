@@ -272,6 +272,15 @@ t.test("context and builtins", function()
     '"db"."sch"."orders" 1 False')
 end)
 
+t.test("templates cannot reach what is behind the objects", function()
+  for _, name in ipairs { "adapter", "var", "exceptions", "config", "context", "builtins", "helper", "flags", "this",
+    "api.Relation", "api.Column", "ref", "adapter.behavior.x" } do
+    for _, field in ipairs { "state", "ctx", "from", "scope", "__index", "fn", "signature", "quoting_", "flags_" } do
+      t.eq(render(("{{ %s.%s is defined }}"):format(name, field)), "False", name .. "." .. field)
+    end
+  end
+end)
+
 -- Settings -----------------------------------------------------------------------------------------
 
 t.test("config() is collected while files are parsed", function()
