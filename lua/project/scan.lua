@@ -102,7 +102,14 @@ function M.template(project, node, source, compile)
   if capture then return capture end
   capture = M.new_capture()
   local template = compile()
-  template:render(require("run.context").parse_context(project, node, capture))
+  local ok, e = pcall(template.render, template, require("run.context").parse_context(project, node, capture))
+  if not ok then
+    -- dbt's best-known stumbling block
+    if err.is(e) and not e.hint and e.message:find("^'NoneType' object has no attribute") then
+      e.hint = "queries give no result while files are read: write {% if execute %} around what uses one"
+    end
+    error(e, 0)
+  end
   return capture
 end
 

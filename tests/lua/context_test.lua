@@ -140,6 +140,14 @@ t.test("parsing and running differ", function()
   t.eq((parse "{{ run_query('select 1') is none }}{{ config.get('x') }}{{ config.require('y') }}"), "False")
 end)
 
+t.test("a query's result that is used while files are parsed", function()
+  local e = t.raises(function()
+    fixture.load { ["models/a.sql"] = "select 1\n{% set found = run_query('select 1').columns[0].values() %}" }
+  end, "'NoneType' object has no attribute 'table'")
+  t.eq({ e.file, e.line }, { "models/a.sql", 2 })
+  t.ok(e.hint:find("{% if execute %}", 1, true), e.hint)
+end)
+
 t.test("what a model sees of itself", function()
   t.eq(render "{{ this }} {{ this.schema }} {{ this.name }}", '"db"."sch"."the_report" sch the_report')
   t.eq(render "{{ model.name }} {{ model.alias }} {{ model.config.materialized }} {{ model.tags }}",
