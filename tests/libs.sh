@@ -1,0 +1,39 @@
+#!/bin/sh
+# Prints the Makefile's LIB_CFLAGS and LIBS: where the libraries are and how they are linked. Lua and LPeg are linked
+# statically where there is an archive.
+pkg=${PKG_CONFIG:-pkg-config}
+missing=
+
+first() { # the first of the names that pkg-config knows
+  for name; do
+    "$pkg" --exists "$name" && echo "$name" && return
+  done
+  return 1
+}
+
+command -v "$pkg" > /dev/null || { echo "$pkg is missing: \`make deps\` installs what building needs" >&2; exit 1; }
+lua=$(first lua5.4 lua-5.4 lua54 lua) || missing="$missing Lua-5.4"
+for name in libpq yaml-0.1 libevent_core libcrypto libpcre2-8; do
+  "$pkg" --exists $name || missing="$missing $name"
+done
+if [ -n "$missing" ]; then
+  echo "libraries are missing:$missing" >&2
+  echo "\`make deps\` installs what building needs" >&2
+  exit 1
+fi
+
+# static LIBDIR NAME...: the first archive there is, else nothing
+static() {
+  dir=$1; shift
+  for name; do
+    [ -f "$dir/lib$name.a" ] && echo "$dir/lib$name.a" && return
+  done
+}
+dir=$("$pkg" --variable=libdir "$lua")
+lua_libs=$(static "$dir" lua5.4 lua-5.4 lua54)
+lpeg_libs=$(static "$dir" lua5.4-lpeg lpeg)
+: "${lua_libs:=$("$pkg" --libs "$lua")}"
+: "${lpeg_libs:=$(first lua5.4-lpeg lpeg > /dev/null && "$pkg" --libs "$(first lua5.4-lpeg lpeg)" || echo -llpeg)}"
+
+echo "LIB_CFLAGS := $("$pkg" --cflags "$lua" libpq yaml-0.1 libevent_core libcrypto libpcre2-8)"
+echo "LIBS := $lpeg_libs $lua_libs $("$pkg" --libs libpq yaml-0.1 libevent_core libcrypto libpcre2-8) -lpthread -lm -ldl"
