@@ -92,7 +92,7 @@ end
 local function drop_relation(adapter, relation)
   need_relation("drop_relation", "relation", relation)
   if not relation.type then
-    err.raise { code = 414, message = ("cannot drop %s: it is not known whether it is a table or a view"):format(
+    err.raise { code = 424, message = ("cannot drop %s: it is not known whether it is a table or a view"):format(
       tostring(relation)) }
   end
   call_macro(adapter, "drop_relation", relation)
@@ -164,7 +164,7 @@ local function snapshot_columns(adapter, relation, names, wanted)
     if not present[desired:lower()] then missing[#missing + 1] = desired end
   end
   if #missing > 0 then
-    err.raise { code = 414, message = ("%s is not a snapshot: it has no column %s"):format(tostring(relation),
+    err.raise { code = 424, message = ("%s is not a snapshot: it has no column %s"):format(tostring(relation),
       table.concat(missing, ", ")) }
   end
   return none
@@ -176,7 +176,7 @@ local function verify_database(adapter, database)
   local name = tostring(database):gsub('^"(.*)"$', "%1")
   local target = project_of(adapter).profile.target.database
   if target and name:lower() ~= target:lower() then
-    err.raise { code = 410, message = ("database '%s' is not the target's, '%s'"):format(name, target),
+    err.raise { code = 422, message = ("database '%s' is not the target's, '%s'"):format(name, target),
       hint = "PostgreSQL cannot reach from one database into another" }
   end
   return ""

@@ -245,7 +245,7 @@ function Cache:load(conn, wanted)
   for _, item in ipairs(wanted) do
     local database = opt(item.database)
     if database and target and tostring(database):lower() ~= tostring(target):lower() then
-      err.raise { code = 410, message = ("schema %s.%s is in another database than the target's, %s"):format(database,
+      err.raise { code = 422, message = ("schema %s.%s is in another database than the target's, %s"):format(database,
         item.schema, target), hint = "PostgreSQL cannot reach from one database into another: remove the `database`" }
     end
     local low = item.schema:lower()

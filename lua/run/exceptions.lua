@@ -90,10 +90,10 @@ local definitions = {
       tostring(model.config and model.config.materialized), tostring(adapter_type)) }
   end,
   ["missing_relation(relation, model=none)"] = function(_, relation)
-    err.raise { code = 414, message = ("relation %s was not found"):format(tostring(relation)) }
+    err.raise { code = 424, message = ("relation %s was not found"):format(tostring(relation)) }
   end,
   ["relation_wrong_type(relation, expected_type, model=none)"] = function(_, relation, expected)
-    err.raise { code = 414, message = ("%s is a %s, and a %s is needed here"):format(tostring(relation),
+    err.raise { code = 424, message = ("%s is a %s, and a %s is needed here"):format(tostring(relation),
       tostring(relation.type), tostring(expected)), hint = "drop or rename it" }
   end,
   ["raise_ambiguous_alias(node_1, node_2, duped_name=none)"] = function(_, a, b, name)

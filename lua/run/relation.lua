@@ -256,7 +256,7 @@ function M.matches(relation, wanted)
     err.raise { code = 240, message = "a relation is matched by its database, schema or identifier" }
   end
   if alike and not exact then
-    err.raise { code = 411, message = ("%s is there, which differs from %s only in the case of its letters"):format(
+    err.raise { code = 423, message = ("%s is there, which differs from %s only in the case of its letters"):format(
       M.render(relation), M.render(M.create(wanted))), hint = "drop or rename one of them, or set `quoting`" }
   end
   return exact

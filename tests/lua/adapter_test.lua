@@ -138,7 +138,7 @@ t.test("the cache knows what stands in a schema", function()
   t.eq(render "{{ adapter.already_exists('sch', 'tab') }} {{ adapter.already_exists('sch', 'no') }}", "True False")
   t.eq(render "{{ adapter.get_relation('other', 'sch', 'tab') }} {{ adapter.get_relation(none, 'sch', 'no') }}",
     "None None")
-  t.eq(t.raises(function() render "{{ adapter.get_relation(none, 'sch', 'mixed') }}" end, "only in the case").code, 411)
+  t.eq(t.raises(function() render "{{ adapter.get_relation(none, 'sch', 'mixed') }}" end, "only in the case").code, 423)
   t.raises(function() run.cache:load(conn, { { database = "elsewhere", schema = "s" } }) end, "another database")
 end)
 

@@ -95,7 +95,7 @@ t.test("matching is exact for quoted parts, and says when only the case differs"
   t.eq(relations.matches(rel, { schema = "Sch", identifier = "tab" }), true)
   t.eq(relations.matches(rel, { schema = "other", identifier = "tab" }), false)
   local e = t.raises(function() relations.matches(rel, { schema = "sch", identifier = "tab" }) end, "only in the case")
-  t.eq(e.code, 411)
+  t.eq(e.code, 423)
   local plain = relations.create { schema = "Sch", identifier = "Tab",
     quoting = { schema = false, identifier = false } }
   t.eq(relations.matches(plain, { schema = "sch", identifier = "tab" }), true)
