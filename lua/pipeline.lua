@@ -79,7 +79,7 @@ function M.main(argv)
   if done then return result end
   local failure = err.wrap(result)
   job.report:failure(failure)
-  if failure.code >= 900 and failure.code ~= 901 and not given.debug then
+  if failure.code >= 900 and not failure.cancelled and not given.debug then
     job.report:log("error", "this is a defect of dex-lua; --debug shows where")
   end
   return job.cancelled and 130 or 2

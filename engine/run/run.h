@@ -66,7 +66,7 @@ struct run {
 void run_start(struct run *run, struct vm *vm, const double *weights, int threads);
 
 /*
- * No node starts any more, what runs on the server is cancelled, other waits end with error 901,
+ * No node starts any more, what runs on the server is cancelled, other waits end with error 907,
  * and each node that runs is rolled back and reported as cancelled. `reason` is for the summary.
  * Does not wait; harmless when done twice.
  */

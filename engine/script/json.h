@@ -5,12 +5,12 @@
 #include <lua.h>
 
 /* Deepest nesting either way; about Python's own limit. */
-enum { JSON_DEPTH = 1000, JSON_BAD_TEXT = 104, JSON_BAD_VALUE = 105 };
+enum { JSON_DEPTH = 1000, JSON_BAD_TEXT = 123, JSON_BAD_VALUE = 124 };
 
 /*
  * json.decode(text) -> value. Objects become dicts in their order (the last of equal keys wins),
  * arrays lists, null none; numbers with a point or an exponent become floats, others integers,
- * which must fit in 64 bits. NaN, Infinity and -Infinity are read. Raises 104 with line and column.
+ * which must fit in 64 bits. NaN, Infinity and -Infinity are read. Raises 123 with line and column.
  */
 int json_decode(lua_State *L);
 
@@ -18,7 +18,7 @@ int json_decode(lua_State *L);
  * json.encode(value, options) -> text. Options: `indent` (spaces per level; none: one line),
  * `sort_keys`, `ascii` (true: everything else as \uXXXX), `compact` (no space after , and :),
  * `default` (a function that gives a plain value for objects that are none; it may not wait). An
- * object whose metatable has `__tojson` is given to that. Raises 105 for what cannot be written:
+ * object whose metatable has `__tojson` is given to that. Raises 124 for what cannot be written:
  * nil, undefined, functions, tables that are neither dict, list nor tuple.
  */
 int json_encode(lua_State *L);

@@ -150,7 +150,7 @@ static int handle_wait(lua_State *L)
 }
 
 /*
- * handle:cancel(): raises error 901 where the function waits, or at its next wait. Does not wait.
+ * handle:cancel(): raises error 907 where the function waits, or at its next wait. Does not wait.
  */
 static int handle_cancel(lua_State *L)
 {

@@ -22,7 +22,7 @@ struct task;
 struct vm;
 
 /* Code of the error that task_cancel raises. */
-enum { TASK_CANCELLED = 901, TASK_NO_WAIT = 904, TASK_STRAY_YIELD = 905 };
+enum { TASK_CANCELLED = 907, TASK_NO_WAIT = 904, TASK_STRAY_YIELD = 905 };
 
 /* A new idle task. `name` is copied; it is for people. */
 struct task *task_new(struct vm *vm, const char *name);
@@ -76,7 +76,7 @@ int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction
 void task_resume(struct task *t);
 
 /*
- * Runs the cleanup and raises an error object, code 901 'cancelled', where the task waits; the task
+ * Runs the cleanup and raises an error object, code 907 'cancelled', where the task waits; the task
  * may catch it and wait again. One that runs, or was resumed already, gets the error at its next
  * wait; a call that has not begun ends with it. Nothing happens to an idle task.
  */

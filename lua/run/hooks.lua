@@ -227,7 +227,7 @@ local function explain(own, e)
     declared_file = hook.file, declared_line = opt(hook.line) }
   local file, line, message
   if err.is(e) then
-    for _, key in ipairs { "detail", "hint", "sql", "sqlstate", "position", "context", "stack", "column" } do
+    for _, key in ipairs { "detail", "hint", "sql", "sqlstate", "position", "context", "stack", "column", "cancelled" } do
       fields[key] = e[key]
     end
     message, file, line = tostring(e.message), e.file, e.line
@@ -328,7 +328,7 @@ local function with_retries(own)
     own.rows, own.record.sql = nil, nil
     local ok, e = pcall(locked, own)
     if ok then return end
-    local hopeless = own.state.transaction_lost or own.state.conn:txn() == "broken" or (err.is(e) and e.code == 901)
+    local hopeless = own.state.transaction_lost or own.state.conn:txn() == "broken" or (err.is(e) and e.cancelled)
     if try == tries or hopeless then error(e, 0) end
     own.run:log("info", ("%s failed and is tried again (%d of %d)"):format(own.title, try, tries - 1))
     require("dex.loop").sleep(math.min(0.1 * 2 ^ (try - 1), 5))
@@ -387,7 +387,7 @@ local function finish(own, started, ok, e)
     record.message, record.error = failed.message, failed
     record.status = "error"
     local forgivable = own.hook.on_error ~= "fail" and not own.state.transaction_lost
-      and own.state.conn and own.state.conn:txn() ~= "broken" and not (err.is(e) and e.code == 901)
+      and own.state.conn and own.state.conn:txn() ~= "broken" and not (err.is(e) and e.cancelled)
     if forgivable then
       record.status = own.hook.on_error == "warn" and "warn" or "ignored"
       if record.status == "warn" then run:log("warn", failed.message) end

@@ -91,7 +91,7 @@ t.test("cancel raises where the task waits; it may go on after that", function()
   loop.sleep(0)
   handle:cancel()
   t.eq(handle:wait(), "cleaned up")
-  t.eq(seen, { false, 901, "cancelled", true })
+  t.eq(seen, { false, 907, "cancelled", true })
   handle:cancel()
 end)
 
