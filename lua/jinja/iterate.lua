@@ -3,6 +3,8 @@
 local value = require "jinja.value"
 local classes = require "jinja.classes"
 local fault = require "jinja.fault"
+local type_name = require("jinja.truth").type_name
+local undefined_error = require("jinja.names").undefined_error
 
 local M = {}
 
@@ -24,7 +26,6 @@ local function gen_next(g, i)
   if v ~= nil then return i + 1, v end
 end
 
-local function type_name(x) return require("jinja.runtime").type_name(x) end
 
 local function not_iterable(x)
   return fault.type(("'%s' object is not iterable"):format(type_name(x)))
@@ -69,7 +70,7 @@ function M.seq(x)
       local order = rawget(x, ORDER)
       return table.move(order, 1, #order, 1, {}), #order
     elseif mt == Undefined then
-      if x.fails then require("jinja.runtime").undefined_error(x) end
+      if x.fails then undefined_error(x) end
       return {}, 0
     elseif mt == Gen then
       if x.endless then fault.raise("MemoryError", "this sequence has no end; take a part of it with islice") end

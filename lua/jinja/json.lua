@@ -6,6 +6,7 @@ local classes = require "jinja.classes"
 local bigint = require "jinja.bigint"
 local printing = require "jinja.printing"
 local fault = require "jinja.fault"
+local type_name = require("jinja.truth").type_name
 
 local M = {}
 
@@ -41,7 +42,7 @@ local function key_text(k)
   if type(k) == "boolean" then return k and '"true"' or '"false"' end
   if k == none then return '"null"' end
   if bigint.is(k) then return '"' .. bigint.tostring(k) .. '"' end
-  return fault.type(("keys must be str, int, float, bool or None, not %s"):format(require("jinja.runtime").type_name(k)))
+  return fault.type(("keys must be str, int, float, bool or None, not %s"):format(type_name(k)))
 end
 
 local encode
@@ -81,7 +82,7 @@ encode = function(x, o, level)
   elseif type(mt) == "table" and mt.__json then
     return encode(mt.__json(x), o, level)
   end
-  return fault.type(("Object of type %s is not JSON serializable"):format(require("jinja.runtime").type_name(x)))
+  return fault.type(("Object of type %s is not JSON serializable"):format(type_name(x)))
 end
 
 --- json.dumps(x). Raises TypeError for what is no JSON.

@@ -7,6 +7,8 @@ local classes = require "jinja.classes"
 local bigint = require "jinja.bigint"
 local iterate = require "jinja.iterate"
 local fault = require "jinja.fault"
+local type_name = require("jinja.truth").type_name
+local undefined_error = require("jinja.names").undefined_error
 
 local M = {}
 
@@ -15,11 +17,10 @@ local Dict, List, Tuple, Undefined = value.Dict, value.List, value.Tuple, value.
 local Big, Set, View, Markup = bigint.Big, classes.Set, classes.View, classes.Markup
 local math_type = math.type
 
-local function type_name(x) return require("jinja.runtime").type_name(x) end
 
 local function unsupported(op, a, b)
-  if getmetatable(a) == Undefined and type(a) == "table" then require("jinja.runtime").undefined_error(a) end
-  if getmetatable(b) == Undefined and type(b) == "table" then require("jinja.runtime").undefined_error(b) end
+  if getmetatable(a) == Undefined and type(a) == "table" then undefined_error(a) end
+  if getmetatable(b) == Undefined and type(b) == "table" then undefined_error(b) end
   return fault.type(("unsupported operand type(s) for %s: '%s' and '%s'"):format(op, type_name(a), type_name(b)))
 end
 
@@ -248,7 +249,7 @@ function M.neg(a)
   end
   local f = metamethod("__unm", a)
   if f then return f(a) end
-  if type(a) == "table" and getmetatable(a) == Undefined then require("jinja.runtime").undefined_error(a) end
+  if type(a) == "table" and getmetatable(a) == Undefined then undefined_error(a) end
   return fault.type(("bad operand type for unary -: '%s'"):format(type_name(a)))
 end
 
@@ -257,7 +258,7 @@ function M.plus(a)
   if x then return x end
   if type(a) == "table" then
     local mt = getmetatable(a)
-    if mt == Undefined then require("jinja.runtime").undefined_error(a) end
+    if mt == Undefined then undefined_error(a) end
     if mt and mt.__unm then return a end
   end
   return fault.type(("bad operand type for unary +: '%s'"):format(type_name(a)))
@@ -348,7 +349,7 @@ local compare_names = { lt = "<", le = "<=", gt = ">", ge = ">=" }
 
 local function not_ordered(op, a, b)
   for _, x in ipairs { a, b } do
-    if type(x) == "table" and getmetatable(x) == Undefined then require("jinja.runtime").undefined_error(x) end
+    if type(x) == "table" and getmetatable(x) == Undefined then undefined_error(x) end
   end
   return fault.type(("'%s' not supported between instances of '%s' and '%s'"):format(compare_names[op], type_name(a), type_name(b)))
 end
@@ -410,7 +411,7 @@ function M.has(x, container)
     if t == "table" then container = container.text end
     if type(x) == "table" and getmetatable(x) == Markup then x = x.text end
     if type(x) ~= "string" then
-      if type(x) == "table" and getmetatable(x) == Undefined then require("jinja.runtime").undefined_error(x) end
+      if type(x) == "table" and getmetatable(x) == Undefined then undefined_error(x) end
       return fault.type(("'in <string>' requires string as left operand, not %s"):format(type_name(x)))
     end
     return container:find(x, 1, true) ~= nil
