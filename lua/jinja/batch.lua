@@ -55,12 +55,15 @@ local function var_function(vars, ctx)
       local default = args[2]
       if kw then default = kw.default end
       if n < 2 and default == nil then
-        return fault.raise("RequiredVarNotFoundError", ("Required var '%s' not found in config"):format(printing.str(name)),
+        return fault.raise("RequiredVarNotFoundError",
+          ("Required var '%s' not found in config"):format(printing.str(name)),
           err.did_you_mean(printing.str(name), value.keys(vars)))
       end
       return default
     end
-    if type(v) == "string" and v:find("{[{%%#]") then return jinja.render(v, ctx, { file = ("var('%s')"):format(name) }) end
+    if type(v) == "string" and v:find("{[{%%#]") then
+      return jinja.render(v, ctx, { file = ("var('%s')"):format(name) })
+    end
     return v
   end
 end
@@ -106,9 +109,10 @@ local function context(case)
   ctx.env_var = env_var_function(case.env or value.dict())
   ctx.log = fn("log(msg, info=false)", function() return "" end)
   ctx.print = fn("print(msg)", function() return "" end)
-  ctx.exceptions = value.dict("raise_compiler_error", raise_compiler_error, "warn", fn("warn(msg)", function() return "" end))
-  for _, name in ipairs { "fromjson", "tojson", "fromyaml", "toyaml", "set", "set_strict", "zip", "zip_strict", "local_md5",
-    "diff_of_two_dicts" } do
+  ctx.exceptions = value.dict("raise_compiler_error", raise_compiler_error,
+    "warn", fn("warn(msg)", function() return "" end))
+  for _, name in ipairs { "fromjson", "tojson", "fromyaml", "toyaml", "set", "set_strict", "zip", "zip_strict",
+    "local_md5", "diff_of_two_dicts" } do
     ctx[name] = builtins[name]
   end
   ctx.modules = builtins.modules()
@@ -134,11 +138,14 @@ function M.answer(line)
   end)
   if ok then
     -- JSON is UTF-8; text that is none shows replacement characters
-    if not utf8.len(result) then result = result:gsub("[\128-\255]+", function(s) return utf8.len(s) and s or "\u{FFFD}" end) end
+    if not utf8.len(result) then
+      result = result:gsub("[\128-\255]+", function(s) return utf8.len(s) and s or "\u{FFFD}" end)
+    end
     return json.encode(value.dict("id", case.id, "output", result))
   end
   local e = err.wrap(result, { kind = "Error" })
-  return json.encode(value.dict("id", case.id, "error", value.dict("kind", e.kind or "Error", "message", tostring(e.message),
+  return json.encode(value.dict("id", case.id, "error", value.dict("kind", e.kind or "Error",
+    "message", tostring(e.message),
     "line", e.line or none)))
 end
 

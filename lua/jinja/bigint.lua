@@ -204,7 +204,9 @@ function M.parse(text, base)
   if base == 10 and #digits < 19 then return math.tointeger(tonumber(text)) end
   if base == 10 then
     local limbs = {}
-    for stop = #digits, 1, -WIDTH do limbs[#limbs + 1] = math.tointeger(tonumber(digits:sub(math.max(1, stop - WIDTH + 1), stop))) end
+    for stop = #digits, 1, -WIDTH do
+      limbs[#limbs + 1] = math.tointeger(tonumber(digits:sub(math.max(1, stop - WIDTH + 1), stop)))
+    end
     return norm(make(sign == "-" and -1 or 1, limbs))
   end
   local v = from_integer(0)

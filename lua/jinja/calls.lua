@@ -89,13 +89,17 @@ local function call_macro(macro, n, args, names, values)
       if kwargs[name] == nil then kwargs[ORDER][#kwargs[ORDER] + 1] = name end
       rawset(kwargs, name, values[i])
     elseif name == "caller" then
-      return fault.type(("macro '%s' was called by a call block but does not use caller()"):format(def.name or "caller"))
+      return fault.type(("macro '%s' was called by a call block but does not use caller()")
+        :format(def.name or "caller"))
     else
       local hint = err.did_you_mean(name, def.params)
-      return fault.raise("TypeError", ("macro '%s' takes no keyword argument '%s'"):format(def.name or "caller", name), hint)
+      return fault.raise("TypeError",
+        ("macro '%s' takes no keyword argument '%s'"):format(def.name or "caller", name), hint)
     end
   end
-  if def.catch then return M.catching(def.fn or macro.fn, macro.ctx, caller, kwargs, varargs, table.unpack(args, 1, params)) end
+  if def.catch then
+    return M.catching(def.fn or macro.fn, macro.ctx, caller, kwargs, varargs, table.unpack(args, 1, params))
+  end
   return macro.fn(macro.ctx, caller, kwargs, varargs, table.unpack(args, 1, params))
 end
 
@@ -218,7 +222,9 @@ end
 function M.spread(names, args, list, values, kw)
   local n = #args
   if list ~= nil then
-    if not iterate.iterable(list) then return fault.type(("argument after * must be an iterable, not %s"):format(type_name(list))) end
+    if not iterate.iterable(list) then
+      return fault.type(("argument after * must be an iterable, not %s"):format(type_name(list)))
+    end
     local more, count = iterate.seq(list)
     table.move(more, 1, count, n + 1, args)
     n = n + count

@@ -23,10 +23,10 @@ loops.install(Compiler)
 -- A scope with more names than this, or a function with this many locals already, keeps its names in a table.
 local MOST_LOCALS = 80
 
-local helpers = { "S", "T", "F", "FL", "UF", "WF", "X", "C", "CM", "L", "TU", "D", "DS", "attr", "item", "slice", "call", "callk",
-  "callx", "callm", "callmk", "callmx", "add", "sub", "mul", "div", "idiv", "mod", "pow", "neg", "plus", "eq", "ne", "lt",
-  "le", "has", "chain", "concat", "cat", "catm", "iter", "seq", "items2", "unpack2", "unpackn", "LP", "MK", "RET", "NSSET", "none",
-  "AE", "sumn", "LOADER", "NOFILTER", "NOTEST", "BLK", "ORD" }
+local helpers = { "S", "T", "F", "FL", "UF", "WF", "X", "C", "CM", "L", "TU", "D", "DS", "attr", "item", "slice",
+  "call", "callk", "callx", "callm", "callmk", "callmx", "add", "sub", "mul", "div", "idiv", "mod", "pow", "neg",
+  "plus", "eq", "ne", "lt", "le", "has", "chain", "concat", "cat", "catm", "iter", "seq", "items2", "unpack2", "unpackn",
+  "LP", "MK", "RET", "NSSET", "none", "AE", "sumn", "LOADER", "NOFILTER", "NOTEST", "BLK", "ORD" }
 local prologue
 do
   local from = {}
@@ -157,7 +157,8 @@ function Compiler:pop_buffer()
   self.buffer = self.buffer.parent
 end
 
-function Compiler:joined(b)
+--- The Lua expression of a buffer's text.
+function Compiler.joined(b)
   return ('concat(%s,"",1,%s)'):format(b.o, b.n)
 end
 
@@ -190,7 +191,8 @@ end
 function Compiler:macro_function(node, name, kind)
   local used = special_names(node)
   local def = { name = name, params = node.params, n = #node.params, index = {}, file = self.file,
-    line = self.positions:line(node.pos), kind = node.kind, arguments = value.tuple(table.move(node.params, 1, #node.params, 1, {})) }
+    line = self.positions:line(node.pos), kind = node.kind,
+    arguments = value.tuple(table.move(node.params, 1, #node.params, 1, {})) }
   for i, p in ipairs(node.params) do
     if p == "caller" and not node.defaults[i] then
       local line, column = self.positions:at(node.pos)
@@ -222,7 +224,8 @@ function Compiler:macro_function(node, name, kind)
     if def[special] then
       skip[special] = true
       s.vars[special] = special
-      local initial = special == "caller" and self:undefined("caller") or special == "kwargs" and "DS({[ORD]={}})" or "TU({})"
+      local initial = special == "caller" and self:undefined("caller")
+        or special == "kwargs" and "DS({[ORD]={}})" or "TU({})"
       self:put(("if %s==nil then %s=%s end "):format(special, special, initial))
     end
   end
@@ -234,7 +237,7 @@ function Compiler:macro_function(node, name, kind)
   end
   self:declare(node.body, skip)
   self:body(node.body)
-  self:put("return " .. self:joined(b) .. " end)")
+  self:put("return " .. self.joined(b) .. " end)")
   self.buffer = outer_buffer
   self:pop_scope()
   self:pop_fn()
@@ -386,7 +389,7 @@ function Compiler:captured(body, after)
   self:pop_buffer()
   local scope_before = self.scope
   self.scope = scope_before.parent
-  after(self:joined(b))
+  after(self.joined(b))
   self.scope = scope_before
   self:pop_scope()
   self:put("end ")
@@ -513,7 +516,8 @@ local function load_error(self, why)
   local line = math.tointeger(tonumber(why:match(":(%d+):"))) or 1
   local message = why:gsub("^.-:%d+: ", "")
   if message:find("overflow", 1, true) or message:find("too many", 1, true) or message:find("limit", 1, true) then
-    fault.syntax(self.file, line, 1, "this template is nested too deeply or too large for one function (" .. message .. ")")
+    fault.syntax(self.file, line, 1,
+      ("this template is nested too deeply or too large for one function (%s)"):format(message))
   end
   fault.syntax(self.file, line, 1, "this cannot be compiled: " .. message)
 end
@@ -528,7 +532,7 @@ local function chunk(self, body)
   local b = self:push_buffer()
   self:declare(body)
   self:body(body)
-  self:put("return " .. self:joined(b) .. " end")
+  self:put("return " .. self.joined(b) .. " end")
   self:pop_scope()
   local code = table.concat(self.out, "", 1, self.n)
   fault.register("@" .. self.file, self.macro_lines)

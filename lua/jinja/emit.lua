@@ -188,7 +188,9 @@ function M.install(Compiler)
   end
 
   visit["slice"] = function(self, node)
-    if not node.target then fault.syntax(self.file, self.positions:line(node.pos), 1, "a slice stands only in '[...]'") end
+    if not node.target then
+      fault.syntax(self.file, self.positions:line(node.pos), 1, "a slice stands only in '[...]'")
+    end
     self:put("slice(")
     self:expr(node.target)
     for _, part in ipairs { node.start or false, node.stop or false, node.step or false } do
@@ -263,8 +265,8 @@ function M.install(Compiler)
         local line, column = self.positions:at(node.pos)
         fault.syntax(self.file, line, column, message, hint, "TemplateAssertionError")
       end
-      self:put((kind == "filter" and "NOFILTER(" or "NOTEST(") .. quote(message) .. "," .. (hint and quote(hint) or "nil"))
-      self:put(")")
+      self:put(kind == "filter" and "NOFILTER(" or "NOTEST(")
+      self:put(("%s,%s)"):format(quote(message), hint and quote(hint) or "nil"))
       return
     end
     local place = ("%s[%s]"):format(box, quote(node.name))

@@ -9,7 +9,8 @@ local scope = require "jinja.scope"
 local M = {}
 
 local counted = { index = true, index0 = true, first = true }
-local by_number = { index = true, index0 = true, first = true, last = true, length = true, revindex = true, revindex0 = true }
+local by_number = { index = true, index0 = true, first = true, last = true, length = true, revindex = true,
+  revindex0 = true }
 
 local function subset(uses, of)
   for name in pairs(uses) do
@@ -213,7 +214,7 @@ function M.install(Compiler)
     local b = self:push_buffer()
     -- the sequence is put after the function, where Jinja evaluates it; only its line may differ
     array_loop(self, node, id, "full", function() self:put("e" .. id) end, true)
-    self:put("return " .. self:joined(b) .. " end ")
+    self:put("return " .. self.joined(b) .. " end ")
     self:pop_scope()
     self:pop_fn()
     self.buffer = outer

@@ -291,7 +291,8 @@ function M.install(Parser)
         return node("attr", pos, { target = target, name = text })
       elseif kind == "integer" then
         self:advance()
-        return node("item", pos, { target = target, key = node("const", pos, { value = math.tointeger(tonumber((text:gsub("_", "")))) or 0 }) })
+        local index = math.tointeger(tonumber((text:gsub("_", "")))) or 0
+        return node("item", pos, { target = target, key = node("const", pos, { value = index }) })
       end
       self:unexpected("a name after '.'")
     end
@@ -396,7 +397,8 @@ function M.install(Parser)
     return target
   end
 
-  local test_argument = { name = true, string = true, integer = true, float = true, ["("] = true, ["["] = true, ["{"] = true }
+  local test_argument = { name = true, string = true, integer = true, float = true, ["("] = true, ["["] = true,
+    ["{"] = true }
   local not_argument = { ["else"] = true, ["or"] = true, ["and"] = true }
 
   function Parser:test(target)

@@ -94,7 +94,8 @@ function M.handler(e)
   end
   if type(e) == "table" and e.is_return then return e end
   local kind, message = translate(tostring(e))
-  local object = err.new { code = kind == "InternalError" and 901 or codes[kind] or 205, kind = kind, message = message }
+  local object = err.new { code = kind == "InternalError" and 901 or codes[kind] or 205, kind = kind,
+    message = message }
   if kind == "InternalError" then object.traceback = debug.traceback(tostring(e), 2) end
   return trace(object, 3)
 end

@@ -58,7 +58,9 @@ end
 --- Python's float(text): a float or nil.
 local function parse_float(s)
   s = text.strip(s, "both")
-  if s:find("^[^_].*_.*[^_]$") and not s:find("__", 1, true) and not s:find("%D_") and not s:find("_%D") then s = s:gsub("_", "") end
+  if s:find("^[^_].*_.*[^_]$") and not s:find("__", 1, true) and not s:find("%D_") and not s:find("_%D") then
+    s = s:gsub("_", "")
+  end
   local lower = s:lower()
   local sign, word = lower:match("^([-+]?)(%a+)$")
   if word == "inf" or word == "infinity" then return sign == "-" and -math.huge or math.huge end

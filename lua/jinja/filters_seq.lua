@@ -1,4 +1,5 @@
---- Filters about sequences and mappings. Lazy where Jinja2's are; functions from the template are only ever called from Lua.
+--- Filters about sequences and mappings. Lazy where Jinja2's are; functions from the template are only ever called
+-- from Lua.
 
 local value = require "jinja.value"
 local classes = require "jinja.classes"
@@ -82,7 +83,8 @@ alias("filter", "count", "length")
 filter("list()", function(x) return iterate.list(x) end)
 
 filter("first()", function(x)
-  for _, v in iterate.iter(x) do return v end
+  local first = iterate.stepper(x)()
+  if first ~= nil then return first end
   return value.undefined("first", "No first item, sequence was empty.")
 end)
 
@@ -297,7 +299,9 @@ M.Group.__iter = function(g)
   end
 end
 M.Group.__len = function() return 2 end
-M.Group.__repr = function(g, seen) return "(" .. printing.repr(g[1], seen) .. ", " .. printing.repr(g[2], seen) .. ")" end
+M.Group.__repr = function(g, seen)
+  return "(" .. printing.repr(g[1], seen) .. ", " .. printing.repr(g[2], seen) .. ")"
+end
 
 filter("attr(name)", function(x, name)
   if value.is_undefined(x) then return runtime.undefined_error(x) end

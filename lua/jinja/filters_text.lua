@@ -106,7 +106,9 @@ local truncate = keeping(function(s, length, killwords, tail, leeway)
   length, leeway = as_int(length, 255), (leeway == nil or leeway == none) and 5 or as_int(leeway)
   tail = tail == nil and "..." or str(tail)
   local tail_length = text.len(tail)
-  if length < tail_length then return fault.raise("AssertionError", ("expected length >= %d, got %d"):format(tail_length, length)) end
+  if length < tail_length then
+    return fault.raise("AssertionError", ("expected length >= %d, got %d"):format(tail_length, length))
+  end
   if leeway < 0 then return fault.raise("AssertionError", ("expected leeway >= 0, got %d"):format(leeway)) end
   if text.len(s) <= length + leeway then return s end
   local kept = text.sub(s, 0, length - tail_length)
@@ -202,7 +204,8 @@ local function wrap_line(line, width, break_long, hyphens)
   return lines
 end
 
-filter("wordwrap(width?, break_long_words?, wrapstring?, break_on_hyphens?)", function(x, width, break_long, wrapstring, hyphens)
+filter("wordwrap(width?, break_long_words?, wrapstring?, break_on_hyphens?)",
+function(x, width, break_long, wrapstring, hyphens)
   width = as_int(width, 79)
   if type(x) ~= "string" and not is_markup(x) then
     return fault.raise("AttributeError", ("wordwrap wants text, not %s"):format(runtime.type_name(x)))

@@ -30,7 +30,9 @@ local function first_value(state, name)
       state.mode = "manual"
       i = tonumber(name) + 1
     end
-    if i > state.n then return fault.raise("IndexError", "Replacement index " .. i - 1 .. " out of range for positional args tuple") end
+    if i > state.n then
+      return fault.raise("IndexError", "Replacement index " .. i - 1 .. " out of range for positional args tuple")
+    end
     return state.args[i]
   end
   local keywords = state.keywords
@@ -129,7 +131,8 @@ expand = function(state, s, depth)
       while level > 0 do
         local next_brace = s:find("[{}]", stop)
         if not next_brace then
-          return fault.value(stop > #s and "Single '{' encountered in format string" or "expected '}' before end of string")
+          return fault.value(stop > #s and "Single '{' encountered in format string"
+            or "expected '}' before end of string")
         end
         level = level + (s:sub(next_brace, next_brace) == "{" and 1 or -1)
         stop = next_brace + 1

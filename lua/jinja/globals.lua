@@ -31,7 +31,8 @@ local function range(...)
   local count = step > 0 and (stop - start + step - 1) // step or (start - stop - step - 1) // -step
   count = math.max(0, count)
   if count > LARGEST_RANGE then
-    return fault.raise("OverflowError", ("Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d)."):format(LARGEST_RANGE))
+    return fault.raise("OverflowError",
+      ("Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d)."):format(LARGEST_RANGE))
   end
   return setmetatable({ start = start, stop = stop, step = step, n = count }, classes.Range)
 end

@@ -84,8 +84,9 @@ filter("escape()", M.escape)
 alias("filter", "e", "escape")
 filter("forceescape()", function(x) return markup(M.escape_text(str(x))) end)
 
-local named = { amp = "&", lt = "<", gt = ">", quot = '"', apos = "'", nbsp = "\u{A0}", copy = "©", euro = "€", hellip = "…",
-  mdash = "—", ndash = "–", laquo = "«", raquo = "»", eacute = "é", uuml = "ü", auml = "ä", ouml = "ö", szlig = "ß" }
+local named = { amp = "&", lt = "<", gt = ">", quot = '"', apos = "'", nbsp = "\u{A0}", copy = "©", euro = "€",
+  hellip = "…", mdash = "—", ndash = "–", laquo = "«", raquo = "»", eacute = "é", uuml = "ü", auml = "ä",
+  ouml = "ö", szlig = "ß" }
 
 local function unescape(s)
   return (s:gsub("&(#?[xX]?%w+);", function(name)
@@ -130,7 +131,9 @@ filter("xmlattr(autospace?)", function(d, autospace)
   for k, v in iterate.items2(d) do
     if v ~= value.none and not value.is_undefined(v) then
       local name = str(k)
-      if name:find("[%s/>=]") then return fault.value("invalid character in an attribute's name: " .. printing.repr(name)) end
+      if name:find("[%s/>=]") then
+        return fault.value("invalid character in an attribute's name: " .. printing.repr(name))
+      end
       parts[#parts + 1] = ('%s="%s"'):format(M.escape_text(name), M.escaped_text(v))
     end
   end
@@ -142,7 +145,9 @@ end)
 -- urlize -----------------------------------------------------------------------------------------
 
 local function trim_url(text, limit)
-  if limit and require("jinja.text").len(text) > limit then return require("jinja.text").sub(text, 0, limit) .. "..." end
+  if limit and require("jinja.text").len(text) > limit then
+    return require("jinja.text").sub(text, 0, limit) .. "..."
+  end
   return text
 end
 
@@ -162,7 +167,8 @@ local function link(middle, limit, attributes, schemes)
   local host, rest = lower:match("^([%w.-]+)(.*)$")
   local tld = host and host:match("^[%w-]+[%w.-]*%.(%a+)$")
   if tld and domains[tld] and (rest == "" or rest:find("^[:/]")) and not lower:find("@", 1, true) then
-    return ('<a href="https://%s"%s>%s</a>'):format(middle, attributes.rel .. attributes.target, trim_url(middle, limit))
+    local shown = trim_url(middle, limit)
+    return ('<a href="https://%s"%s>%s</a>'):format(middle, attributes.rel .. attributes.target, shown)
   end
   if lower:find("^mailto:") and is_email(middle:sub(8)) then
     return ('<a href="%s">%s</a>'):format(middle, middle:sub(8))
@@ -205,7 +211,8 @@ local function peel(word)
   return head, word, tail
 end
 
-filter("urlize(trim_url_limit?, nofollow?, target?, rel?, extra_schemes?)", function(x, limit, nofollow, target, rel, extra)
+filter("urlize(trim_url_limit?, nofollow?, target?, rel?, extra_schemes?)",
+function(x, limit, nofollow, target, rel, extra)
   local none = value.none
   if limit == none then limit = nil end
   local rels, seen = {}, {}

@@ -2,8 +2,9 @@
 --   local jinja = require "jinja"
 --   local template = jinja.compile(text, { file = "models/a.sql" })
 --   local sql = template:render(ctx)
--- Rendering may wait wherever the template calls something that waits (run_query). Errors are error objects (lua/err.lua):
--- 201 syntax, 202 undefined, 203 raised by the template's author, 204 types, 205 values, 206 endless recursion, 207 forbidden.
+-- Rendering may wait wherever the template calls something that waits (run_query). Errors are error objects
+-- (lua/err.lua): 201 syntax, 202 undefined, 203 raised by the template's author, 204 types, 205 values,
+-- 206 endless recursion, 207 forbidden.
 
 local parser = require "jinja.parser"
 local compiler = require "jinja.compiler"
@@ -73,8 +74,9 @@ local function block_list(tree)
   local out = {}
   for i, b in ipairs(tree.blocks) do
     local positions = tree.lex.positions
-    out[i] = { kind = b.kind, name = b.name, args = b.args, adapter = b.adapter, supported_languages = b.supported_languages,
-      macro = b.node and b.node.name, line = positions:line(b.pos), from = b.pos, to = b.body_to,
+    out[i] = { kind = b.kind, name = b.name, args = b.args, adapter = b.adapter,
+      supported_languages = b.supported_languages, macro = b.node and b.node.name,
+      line = positions:line(b.pos), from = b.pos, to = b.body_to,
       body = tree.source:sub(b.body_from, b.body_to), body_line = positions:line(b.body_from),
       last_line = positions:line(math.max(b.body_from, b.body_to)) }
   end
@@ -85,9 +87,17 @@ end
 local cache, cached = {}, 0
 local MOST_CACHED = 20000
 
+---@class jinja.Options
+---@field file string|nil for messages
+---@field line integer|nil of the source's first line in that file
+---@field snapshots boolean|nil whether snapshot blocks are allowed
+---@field filters table|nil a project's own, by name
+---@field tests table|nil
+---@field keep boolean|nil false: not to be kept in memory
+
 --- Compiles a template. The same text of the same file is compiled once per process, unless `keep` is false.
 ---@param source string
----@param opts? {file: string|nil, line: integer|nil, snapshots: boolean|nil, filters: table|nil, tests: table|nil, keep: boolean|nil}
+---@param opts? jinja.Options
 ---@return jinja.Template
 function M.compile(source, opts)
   opts = opts or {}
@@ -98,21 +108,20 @@ function M.compile(source, opts)
   local template = setmetatable({ file = opts.file, source = tree.source, opts = opts, tree = tree,
     blocks = block_list(tree) }, Template)
   template.calls = require("jinja.static").calls(tree)
-  template.fn = nil
+  -- errors of the compiler (unknown filters, too deep nesting) belong to compile(), and nothing that failed is kept
+  template:prepare()
   if not special then
     if cached >= MOST_CACHED then cache, cached = {}, 0 end
     cache[key] = template
     cached = cached + 1
   end
-  -- errors of the compiler (unknown filters, too deep nesting) belong to compile()
-  template:prepare()
   return template
 end
 
 function Template:prepare()
   if not self.fn then
-    self.fn, self.macro_table, self.code = compiler.compile(self.tree, { file = self.opts.file, filters = self.opts.filters,
-      tests = self.opts.tests })
+    self.fn, self.macro_table, self.code = compiler.compile(self.tree, { file = self.opts.file,
+      filters = self.opts.filters, tests = self.opts.tests })
   end
   return self.fn
 end
@@ -167,8 +176,8 @@ function M.eval(source, ctx, opts)
   return guarded(fn, ctx)
 end
 
---- Renders a YAML value. A text that is one `{{ expression }}` and nothing else gives the expression's own value, any other
---- text its rendering; what is no string is given back.
+--- Renders a YAML value. A text that is one `{{ expression }}` and nothing else gives the expression's own value, any
+--- other text its rendering; what is no string is given back.
 ---@param text any
 ---@param ctx table
 ---@param opts? table

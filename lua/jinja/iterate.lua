@@ -163,7 +163,8 @@ function M.iterable(x)
   if t == "string" then return true end
   if t == "table" then
     local mt = getmetatable(x)
-    return mt == nil or mt == List or mt == Tuple or mt == Dict or mt == Undefined or mt == Gen or mt == Range or mt == View
+    return mt == nil or mt == List or mt == Tuple or mt == Dict or mt == Undefined or mt == Gen or mt == Range
+      or mt == View
       or mt == Set or mt.__iter ~= nil
   end
   local mt = t == "userdata" and getmetatable(x)

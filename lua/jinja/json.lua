@@ -1,5 +1,5 @@
---- Python's json.dumps and json.loads for template values. (dex.json, in C, serves the engine's own files; here integers have
--- any size, tuples and bad types are treated as Python treats them.)
+--- Python's json.dumps and json.loads for template values. (dex.json, in C, serves the engine's own files; here
+-- integers have any size, tuples and bad types are treated as Python treats them.)
 
 local value = require "jinja.value"
 local classes = require "jinja.classes"
@@ -13,7 +13,8 @@ local M = {}
 local none, ORDER = value.none, value.ORDER
 local Dict, List, Tuple = value.Dict, value.List, value.Tuple
 
-local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\b"] = "\\b", ["\f"] = "\\f" }
+local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\b"] = "\\b",
+  ["\f"] = "\\f" }
 
 local function quote(s)
   s = s:gsub('[%c"\\]', function(c) return short[c] or ("\\u%04x"):format(c:byte()) end)

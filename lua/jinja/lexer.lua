@@ -95,7 +95,7 @@ function M.unescape(text)
     n = n + 1
     out[n] = text:sub(pos, at - 1)
     local c = text:sub(at + 1, at + 1)
-    local piece, next_pos = nil, at + 2
+    local next_pos, piece = at + 2
     if simple[c] then
       piece = simple[c]
     elseif c:find "[0-7]" then

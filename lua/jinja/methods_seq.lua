@@ -72,7 +72,7 @@ list("reverse()", function(l)
   return none
 end)
 list("copy()", function(l) return setmetatable(table.move(l, 1, #l, 1, {}), List) end)
-list("sort(*args)", function(l, args, n, kw)
+list("sort(*args)", function(l, _, n, kw)
   if n > 0 then return fault.type("sort() takes no positional arguments") end
   local key, reverse = nil, false
   for _, name in ipairs(kw and kw[ORDER] or {}) do

@@ -40,7 +40,8 @@ def("swapcase()", function(s)
   local out = {}
   for _, c in utf8.codes(s, true) do
     local char = utf8.char(c)
-    out[#out + 1] = unicode.is("upper", c) and unicode.lower(char) or unicode.is("lower", c) and unicode.upper(char) or char
+    out[#out + 1] = unicode.is("upper", c) and unicode.lower(char)
+      or unicode.is("lower", c) and unicode.upper(char) or char
   end
   return table.concat(out)
 end)
@@ -352,9 +353,9 @@ classes.str_methods.format.keywords = true
 def("format_map(mapping)", function(s, mapping) return require("jinja.format").format(s, {}, 0, mapping) end)
 
 -- these take no keyword arguments
-for _, name in ipairs { "replace", "strip", "lstrip", "rstrip", "find", "rfind", "index", "rindex", "count", "startswith",
-  "endswith", "join", "partition", "rpartition", "removeprefix", "removesuffix", "zfill", "center", "ljust", "rjust",
-  "translate", "maketrans", "format_map" } do
+for _, name in ipairs { "replace", "strip", "lstrip", "rstrip", "find", "rfind", "index", "rindex", "count",
+  "startswith", "endswith", "join", "partition", "rpartition", "removeprefix", "removesuffix", "zfill", "center",
+  "ljust", "rjust", "translate", "maketrans", "format_map" } do
   classes.str_methods[name].index = {}
 end
 

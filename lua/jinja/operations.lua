@@ -25,7 +25,8 @@ function M.apply(kind, f, subject, n, args, names, values)
   end
   local sig = registry.signature(kind, f)
   if not sig then
-    return fault.raise("TemplateRuntimeError", ("there is no %s named '%s'"):format(kind, f), err.did_you_mean(f, registry.names(kind)))
+    local hint = err.did_you_mean(f, registry.names(kind))
+    return fault.raise("TemplateRuntimeError", ("there is no %s named '%s'"):format(kind, f), hint)
   end
   if sig.raw then
     args.n = n

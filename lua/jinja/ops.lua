@@ -201,7 +201,8 @@ function M.mod(a, b)
       return r
     end
     if math_type(x) == "float" or math_type(y) == "float" then
-      if y == math.huge then return x >= 0 and x + 0.0 or y elseif y == -math.huge then return x <= 0 and x + 0.0 or y end
+      if y == math.huge then return x >= 0 and x + 0.0 or y end
+      if y == -math.huge then return x <= 0 and x + 0.0 or y end
     end
     return x % y
   end
@@ -351,7 +352,8 @@ local function not_ordered(op, a, b)
   for _, x in ipairs { a, b } do
     if type(x) == "table" and getmetatable(x) == Undefined then undefined_error(x) end
   end
-  return fault.type(("'%s' not supported between instances of '%s' and '%s'"):format(compare_names[op], type_name(a), type_name(b)))
+  return fault.type(("'%s' not supported between instances of '%s' and '%s'")
+    :format(compare_names[op], type_name(a), type_name(b)))
 end
 
 local plain = {

@@ -6,8 +6,8 @@
 --   autoescape{expr, body} block{name, body} loader{what, exprs}
 --   const{value} name{name} list{items} tuple{items} dict{keys, values} attr{target, name} item{target, key}
 --   slice{target, start, stop, step} call{target, args, names, values, spread, kwspread} filter{target, name, args...}
---   test{target, name, args...} cond{test, yes, no} or{items} and{items} not{operand} compare{first, ops} sum{items, ops}
---   concat{items} binary{op, left, right} neg{operand} plus{operand} nsref{name, attr}
+--   test{target, name, args...} cond{test, yes, no} or{items} and{items} not{operand} compare{first, ops} sum{items,
+--   ops} concat{items} binary{op, left, right} neg{operand} plus{operand} nsref{name, attr}
 
 local lexer = require "jinja.lexer"
 local expression = require "jinja.expression"
@@ -395,7 +395,9 @@ local function in_loop(self)
   for i = #self.open, 1, -1 do
     local name = self.open[i].name
     if name == "for" then return true end
-    if name == "macro" or name == "call" or name == "test" or name == "materialization" or name == "block" then break end
+    if name == "macro" or name == "call" or name == "test" or name == "materialization" or name == "block" then
+      break
+    end
   end
   return false
 end
@@ -414,7 +416,9 @@ end
 
 statements["block"] = function(self, pos)
   local name = self:expect_name()
-  if self.named_blocks[name] then self:fail(("block '%s' is defined twice"):format(name), pos, nil, "TemplateAssertionError") end
+  if self.named_blocks[name] then
+    self:fail(("block '%s' is defined twice"):format(name), pos, nil, "TemplateAssertionError")
+  end
   self.named_blocks[name] = true
   local scoped, required = self:skip_name("scoped"), self:skip_name("required")
   if self:kind() == "-" then self:fail("a block's name has no '-', use '_'") end
@@ -498,8 +502,8 @@ end
 function M.parse(source, opts)
   source = normalise(source)
   local lex = lexer.scan(source, opts.file, opts.line)
-  local self = setmetatable({ lex = lex, i = 1, kinds = lex.kinds, values = lex.values, starts = lex.starts, opts = opts,
-    open = {}, blocks = {}, named_blocks = {}, depth = 0, blocks_depth = 0 }, Parser)
+  local self = setmetatable({ lex = lex, i = 1, kinds = lex.kinds, values = lex.values, starts = lex.starts,
+    opts = opts, open = {}, blocks = {}, named_blocks = {}, depth = 0, blocks_depth = 0 }, Parser)
   local body = self:statements(nil)
   return { body = body, blocks = self.blocks, lex = lex, source = source, has_blocks = self.has_blocks }
 end

@@ -138,7 +138,9 @@ function M.format(template, values)
       p = p + 1
       precision = math.max(0, number() or 0)
     end
-    if width > 1000000 or (precision or 0) > 1000000 then return fault.raise("MemoryError", "the width is too large") end
+    if width > 1000000 or (precision or 0) > 1000000 then
+      return fault.raise("MemoryError", "the width is too large")
+    end
     if template:find("^[hlL]", p) then p = p + 1 end
     local kind = template:sub(p, p)
     if kind == "" then return fault.value("incomplete format") end

@@ -167,7 +167,9 @@ classes.View.__repr = function(v, seen)
   return "dict_" .. v.kind .. "([" .. concat(out, ", ") .. "])"
 end
 classes.Namespace.__repr = function(ns, seen) return "<Namespace " .. repr(ns.vars, seen) .. ">" end
-classes.Macro.__repr = function(m) return m.def.name and "<Macro " .. M.quote(m.def.name) .. ">" or "<Macro anonymous>" end
+classes.Macro.__repr = function(m)
+  return m.def.name and "<Macro " .. M.quote(m.def.name) .. ">" or "<Macro anonymous>"
+end
 classes.Markup.__str = function(m) return m.text end
 classes.Markup.__repr = function(m) return "Markup(" .. M.quote(m.text) .. ")" end
 classes.Bytes.__repr = function(b)

@@ -65,7 +65,8 @@ end
 function M.place(sig, count, names)
   if sig.raw then return nil, nil end
   if count > sig.limit then
-    return nil, ("%s() takes at most %d argument%s but %d were given"):format(sig.name, sig.max, sig.max == 1 and "" or "s", count)
+    return nil, ("%s() takes at most %d argument%s but %d were given")
+      :format(sig.name, sig.max, sig.max == 1 and "" or "s", count)
   end
   local out = {}
   for i = 1, count do out[i] = i end

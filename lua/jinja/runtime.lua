@@ -2,8 +2,8 @@
 --
 -- The object protocol. Any Lua table with a metatable, and any userdata, can be used in a template. What a template may
 -- do with it is asked of the metatable, first found first taken:
---   x.name        __methods[name] (called with the object first), __getattr(x, name) -> value or nil, else plain x[name]; a
---                 function found by name is called with the template's arguments only, not with x.
+--   x.name        __methods[name] (called with the object first), __getattr(x, name) -> value or nil, else plain
+--                 x[name]; a function found by name is called with the template's arguments only, not with x.
 --                 Names that begin with "_" are never visible.
 --   x[key]        __getitem(x, key) -> value or nil, else for text as x.name, for an integer x[key + 1]
 --   for, in, |list   __iter(x) -> a Lua iterator of single values; `in` asks __contains(x, item) first
@@ -12,7 +12,8 @@
 --   x == y, x < y, x + y ...   Lua's own metamethods
 --   x()           __call; keyword arguments come as one last argument made by value.kwargs (value.fn binds them)
 --   __pytype      name of the type in messages;  __hash(x) -> text makes equal objects equal dict keys
--- Absent is nil in all of them and becomes an undefined value; null is value.none. A function that returns nothing gives none.
+-- Absent is nil in all of them and becomes an undefined value; null is value.none. A function that returns nothing
+-- gives none.
 
 local value = require "jinja.value"
 local classes = require "jinja.classes"
@@ -48,8 +49,8 @@ for _, part in ipairs {
   { calls, "call", "callk", "callx", "callm", "callmk", "callmx", "call_with", "callable", "catching", "RET", "MK" },
   { operations, "call_operation", "apply" },
   { iterate, "iter", "seq", "items2", "unpack2", "unpackn" },
-  { ops, "add", "sub", "mul", "div", "idiv", "mod", "pow", "neg", "plus", "sumn", "eq", "ne", "lt", "le", "gt", "ge", "has",
-    "chain" },
+  { ops, "add", "sub", "mul", "div", "idiv", "mod", "pow", "neg", "plus", "sumn", "eq", "ne", "lt", "le", "gt", "ge",
+    "has", "chain" },
 } do
   for i = 2, #part do M[part[i]] = part[1][part[i]] end
 end

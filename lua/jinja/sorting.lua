@@ -1,5 +1,5 @@
---- Sorting with Python's order and stability. A merge sort of our own: table.sort is not stable, and a key or an order that
--- comes from a template may wait, which no C comparator allows.
+--- Sorting with Python's order and stability. A merge sort of our own: table.sort is not stable, and a key or an order
+-- that comes from a template may wait, which no C comparator allows.
 
 local ops = require "jinja.ops"
 

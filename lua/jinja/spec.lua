@@ -144,7 +144,7 @@ end
 local function float(x, o)
   local kind = o.type
   if kind and not kind:find("[eEfFgG%%n]") then return unknown(o, "float") end
-  local s, tail = nil, ""
+  local tail, s = ""
   if kind == "%" then
     s, tail = M.float(x * 100, "f", o.precision), "%"
   else

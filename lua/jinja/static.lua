@@ -1,4 +1,5 @@
---- Calls that can be read without running: a template whose only tags are literal ref(), source(), config(), var() calls.
+--- Calls that can be read without running: a template whose only tags are literal ref(), source(), config() and
+-- var() calls.
 
 local M = {}
 
@@ -9,7 +10,9 @@ local value = require "jinja.value"
 -- nil when the node is no literal
 local function literal(node)
   if node.tag == "const" then return node.value end
-  if node.tag == "neg" and node.operand.tag == "const" and type(node.operand.value) == "number" then return -node.operand.value end
+  if node.tag == "neg" and node.operand.tag == "const" and type(node.operand.value) == "number" then
+    return -node.operand.value
+  end
   if node.tag == "list" or node.tag == "tuple" then
     local out = {}
     for i, item in ipairs(node.items) do

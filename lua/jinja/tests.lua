@@ -72,8 +72,8 @@ test("lt(other)", ops.lt)
 test("le(other)", ops.le)
 test("gt(other)", ops.gt)
 test("ge(other)", ops.ge)
-for new, old in pairs { ["=="] = "eq", equalto = "eq", ["!="] = "ne", ["<"] = "lt", lessthan = "lt", ["<="] = "le", [">"] = "gt",
-  greaterthan = "gt", [">="] = "ge" } do
+for new, old in pairs { ["=="] = "eq", equalto = "eq", ["!="] = "ne", ["<"] = "lt", lessthan = "lt", ["<="] = "le",
+  [">"] = "gt", greaterthan = "gt", [">="] = "ge" } do
   alias("test", new, old)
 end
 local function hashable(x) return classes.hashed(x) end

@@ -94,8 +94,8 @@ function M.words(s, limit)
   return out
 end
 
-local line_ends = { ["\n"] = true, ["\r"] = true, ["\v"] = true, ["\f"] = true, ["\28"] = true, ["\29"] = true, ["\30"] = true,
-  ["\u{85}"] = true, ["\u{2028}"] = true, ["\u{2029}"] = true }
+local line_ends = { ["\n"] = true, ["\r"] = true, ["\v"] = true, ["\f"] = true, ["\28"] = true, ["\29"] = true,
+  ["\30"] = true, ["\u{85}"] = true, ["\u{2028}"] = true, ["\u{2029}"] = true }
 
 --- str.splitlines().
 function M.lines(s, keep)

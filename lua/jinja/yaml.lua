@@ -32,7 +32,8 @@ local function date_hook(text)
   elseif rest ~= "" then
     local sign, zh, zm = rest:match("^([-+])(%d%d?):?(%d*)$")
     if not sign then return nil end
-    zone = require("jinja.modules.zones").fixed((sign == "-" and -1 or 1) * (int(zh) * 3600 + (zm ~= "" and int(zm) or 0) * 60))
+    local minutes = int(zh) * 60 + (zm ~= "" and int(zm) or 0)
+    zone = require("jinja.modules.zones").fixed((sign == "-" and -60 or 60) * minutes)
   end
   return datetime.datetime.new(int(y), int(m), int(d), int(h), int(mi), int(s), int(fraction), zone or none)
 end
@@ -157,8 +158,9 @@ local function single_quoted(s, indent, column, split)
   return table.concat(out) .. "'"
 end
 
-local escapes = { ["\0"] = "0", ["\a"] = "a", ["\b"] = "b", ["\t"] = "t", ["\n"] = "n", ["\v"] = "v", ["\f"] = "f", ["\r"] = "r",
-  ["\27"] = "e", ['"'] = '"', ["\\"] = "\\", ["\u{85}"] = "N", ["\u{A0}"] = "_", ["\u{2028}"] = "L", ["\u{2029}"] = "P" }
+local escapes = { ["\0"] = "0", ["\a"] = "a", ["\b"] = "b", ["\t"] = "t", ["\n"] = "n", ["\v"] = "v", ["\f"] = "f",
+  ["\r"] = "r", ["\27"] = "e", ['"'] = '"', ["\\"] = "\\", ["\u{85}"] = "N", ["\u{A0}"] = "_",
+  ["\u{2028}"] = "L", ["\u{2029}"] = "P" }
 
 local function double_quoted(s, indent, column, split)
   local chars = require("jinja.iterate").characters(s)

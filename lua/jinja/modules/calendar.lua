@@ -5,8 +5,8 @@ local fault = require "jinja.fault"
 local M = {}
 
 local month_days = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
-local months = { "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-  "December" }
+local months = { "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+  "November", "December" }
 local weekdays = { "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday" }
 
 function M.is_leap(y) return y % 4 == 0 and (y % 100 ~= 0 or y % 400 == 0) end
@@ -111,7 +111,8 @@ local directives = {
 local composite = { D = "%m/%d/%y", x = "%m/%d/%y", X = "%H:%M:%S", T = "%H:%M:%S", R = "%H:%M", F = "%Y-%m-%d",
   r = "%I:%M:%S %p", c = "%a %b %e %H:%M:%S %Y" }
 
---- strftime. `t` has year, month, day, hour, minute, second, microsecond and for aware times offset (seconds) and zone_name.
+--- strftime. `t` has year, month, day, hour, minute, second, microsecond and for aware times offset (seconds) and
+--- zone_name.
 function M.format(t, spec)
   local out, at = {}, 1
   while true do
@@ -149,9 +150,11 @@ end
 -- strptime ---------------------------------------------------------------------------------------
 
 -- most digits of a directive, its field, smallest and largest value
-local numbers = { Y = { 4, "year", 0, 9999 }, m = { 2, "month", 1, 12 }, d = { 2, "day", 1, 31 }, H = { 2, "hour", 0, 23 },
+local numbers = { Y = { 4, "year", 0, 9999 }, m = { 2, "month", 1, 12 }, d = { 2, "day", 1, 31 },
+  H = { 2, "hour", 0, 23 },
   I = { 2, "hour12", 1, 12 }, M = { 2, "minute", 0, 59 }, S = { 2, "second", 0, 61 }, j = { 3, "yearday", 1, 366 },
-  y = { 2, "year2", 0, 99 }, U = { 2, "week_sunday", 0, 53 }, W = { 2, "week_monday", 0, 53 }, w = { 1, "weekday", 0, 6 },
+  y = { 2, "year2", 0, 99 }, U = { 2, "week_sunday", 0, 53 }, W = { 2, "week_monday", 0, 53 },
+  w = { 1, "weekday", 0, 6 },
   u = { 1, "isoweekday", 1, 7 }, G = { 4, "isoyear", 0, 9999 }, V = { 2, "isoweek", 1, 53 } }
 
 local function name_index(s, at, names, short)

@@ -49,7 +49,8 @@ end
 local function check_zone(tz)
   if tz == nil or tz == none then return nil end
   if type(tz) ~= "table" or not getmetatable(tz) or not getmetatable(tz).is_tzinfo then
-    return fault.type(("tzinfo argument must be None or of a tzinfo subclass, not type '%s'"):format(runtime.type_name(tz)))
+    return fault.type(("tzinfo argument must be None or of a tzinfo subclass, not type '%s'")
+      :format(runtime.type_name(tz)))
   end
   return tz
 end
@@ -62,7 +63,8 @@ end
 local function new_datetime(y, m, d, h, mi, s, us, tz)
   check_date(y, m, d)
   check_time(h, mi, s, us)
-  return setmetatable({ year = y, month = m, day = d, hour = h, minute = mi, second = s, microsecond = us, tz = tz }, DateTime)
+  return setmetatable({ year = y, month = m, day = d, hour = h, minute = mi, second = s, microsecond = us, tz = tz },
+    DateTime)
 end
 
 local function new_time(h, mi, s, us, tz)
@@ -229,7 +231,9 @@ end
 
 local function order_value(a)
   if is(a, Delta) then return a.us end
-  if is(a, Time) then return (a.hour * 3600 + a.minute * 60 + a.second - (offset_of(a) or 0)) * 1000000 + a.microsecond end
+  if is(a, Time) then
+    return (a.hour * 3600 + a.minute * 60 + a.second - (offset_of(a) or 0)) * 1000000 + a.microsecond
+  end
   if is(a, Date) then return stamp(a) end
   return utc_stamp(a)
 end
@@ -335,17 +339,20 @@ both("ctime()", function(t) return calendar.format(fields(t), "%a %b %e %H:%M:%S
 time("strftime(format)", function(t, spec) return calendar.format(fields(t), text_of(spec)) end)
 date("isoformat()", date_text)
 time("isoformat(timespec?)", time_text)
-datetime("isoformat(sep?, timespec?)", function(t, sep, spec) return date_text(t) .. (sep or "T") .. time_text(t, spec) end)
+datetime("isoformat(sep?, timespec?)", function(t, sep, spec)
+  return date_text(t) .. (sep or "T") .. time_text(t, spec)
+end)
 
 local function pick(t, name, new) if new == nil then return t[name] end return new end
 date("replace(year?, month?, day?)", function(t, y, m, d)
   return new_date(pick(t, "year", y), pick(t, "month", m), pick(t, "day", d))
 end)
-datetime("replace(year?, month?, day?, hour?, minute?, second?, microsecond?, tzinfo?)", function(t, y, m, d, h, mi, s, us, tz)
+datetime("replace(year?, month?, day?, hour?, minute?, second?, microsecond?, tzinfo?)",
+function(t, y, m, d, h, mi, s, us, tz)
   local zone = t.tz
   if tz ~= nil then zone = check_zone(tz) end
-  return new_datetime(pick(t, "year", y), pick(t, "month", m), pick(t, "day", d), pick(t, "hour", h), pick(t, "minute", mi),
-    pick(t, "second", s), pick(t, "microsecond", us), zone)
+  return new_datetime(pick(t, "year", y), pick(t, "month", m), pick(t, "day", d), pick(t, "hour", h),
+    pick(t, "minute", mi), pick(t, "second", s), pick(t, "microsecond", us), zone)
 end)
 time("replace(hour?, minute?, second?, microsecond?, tzinfo?)", function(t, h, mi, s, us, tz)
   local zone = t.tz
@@ -370,8 +377,8 @@ datetime("astimezone(tz?)", function(t, tz)
   return from_stamp(us + zone.offset * 1000000, zone)
 end)
 local function timetuple(t)
-  return value.tuple { t.year, t.month, t.day, t.hour or 0, t.minute or 0, t.second or 0, calendar.weekday(t.year, t.month, t.day),
-    calendar.day_of_year(t.year, t.month, t.day), -1 }
+  return value.tuple { t.year, t.month, t.day, t.hour or 0, t.minute or 0, t.second or 0,
+    calendar.weekday(t.year, t.month, t.day), calendar.day_of_year(t.year, t.month, t.day), -1 }
 end
 both("timetuple()", timetuple)
 delta("total_seconds()", function(d) return d.us / 1000000 end)
@@ -466,11 +473,13 @@ M.date = class_object("date", fn("date(year, month, day)", new_date), {
 
 local function parsed(s, spec)
   local f = calendar.parse(text_of(s), text_of(spec))
-  return new_datetime(f.year, f.month, f.day, f.hour or 0, f.minute or 0, f.second or 0, f.microsecond or 0, fixed(f.offset))
+  return new_datetime(f.year, f.month, f.day, f.hour or 0, f.minute or 0, f.second or 0, f.microsecond or 0,
+    fixed(f.offset))
 end
 
 M.datetime = class_object("datetime",
-  fn("datetime(year, month, day, hour=0, minute=0, second=0, microsecond=0, tzinfo=none)", function(y, m, d, h, mi, s, us, tz)
+  fn("datetime(year, month, day, hour=0, minute=0, second=0, microsecond=0, tzinfo=none)",
+  function(y, m, d, h, mi, s, us, tz)
     return new_datetime(y, m, d, h, mi, s, us, check_zone(tz))
   end), {
   now = fn("now(tz=none)", function(tz) return from_timestamp((now_stamp() - 719163 * DAY) / 1000000, tz) end),
@@ -500,10 +509,12 @@ M.datetime = class_object("datetime",
     if not h then return bad_iso(s) end
     return new_datetime(y, m, d, h, mi, sec, us, fixed(zone))
   end),
-  min = new_datetime(1, 1, 1, 0, 0, 0, 0), max = new_datetime(9999, 12, 31, 23, 59, 59, 999999), resolution = delta_of(1),
+  min = new_datetime(1, 1, 1, 0, 0, 0, 0), max = new_datetime(9999, 12, 31, 23, 59, 59, 999999),
+  resolution = delta_of(1),
 })
 
-M.time = class_object("time", fn("time(hour=0, minute=0, second=0, microsecond=0, tzinfo=none)", function(h, mi, s, us, tz)
+M.time = class_object("time", fn("time(hour=0, minute=0, second=0, microsecond=0, tzinfo=none)",
+function(h, mi, s, us, tz)
   return new_time(h, mi, s, us, check_zone(tz))
 end), {
   min = new_time(0, 0, 0, 0), max = new_time(23, 59, 59, 999999), resolution = delta_of(1),
@@ -529,10 +540,12 @@ M.timedelta = class_object("timedelta",
     return delta_of(total)
   end), { min = delta_of(-999999999 * DAY), max = delta_of(999999999 * DAY + DAY - 1), resolution = delta_of(1) })
 
-M.tzinfo = class_object("tzinfo", function() return fault.raise("NotImplementedError", "a tzinfo subclass must implement utcoffset()") end)
+M.tzinfo = class_object("tzinfo", function()
+  return fault.raise("NotImplementedError", "a tzinfo subclass must implement utcoffset()")
+end)
 
-local internal = { from_stamp = from_stamp, stamp = stamp, utc_stamp = utc_stamp, Date = Date, DateTime = DateTime, Time = Time,
-  new_date = new_date, new_datetime = new_datetime, DAY = DAY }
+local internal = { from_stamp = from_stamp, stamp = stamp, utc_stamp = utc_stamp, Date = Date, DateTime = DateTime,
+  Time = Time, new_date = new_date, new_datetime = new_datetime, DAY = DAY }
 package.loaded["jinja.modules.datetime_internal"] = internal
 
 return M

@@ -140,7 +140,9 @@ function M.islice(...)
   if n > 3 then step = args[4] end
   local function bound(x, default)
     if x == none then return default end
-    if math.type(x) ~= "integer" or x < 0 then return fault.value("Indices for islice() must be None or an integer: 0 <= x") end
+    if math.type(x) ~= "integer" or x < 0 then
+      return fault.value("Indices for islice() must be None or an integer: 0 <= x")
+    end
     return x
   end
   start, stop, step = bound(start, 0), bound(stop, math.huge), bound(step, 1)

@@ -23,8 +23,8 @@ local function bad_pattern(message) return fault.raise("error", message) end
 
 -- Patterns ---------------------------------------------------------------------------------------
 
-local letters = { a = true, b = true, B = true, A = true, d = true, D = true, f = true, n = true, r = true, s = true, S = true,
-  t = true, u = true, U = true, v = true, w = true, W = true, x = true, Z = true }
+local letters = { a = true, b = true, B = true, A = true, d = true, D = true, f = true, n = true, r = true, s = true,
+  S = true, t = true, u = true, U = true, v = true, w = true, W = true, x = true, Z = true }
 
 local function escape(p, at, in_class)
   local c = p:sub(at + 1, at + 1)
@@ -105,7 +105,8 @@ local function compile(pattern, flags)
   local source, own = translate(pattern)
   local code, message, offset = engine.compile(source, flag_letters(flags) .. own)
   if not code then return bad_pattern(("%s at position %d"):format(message, offset)) end
-  local p = setmetatable({ code = code, source = pattern, flags = flags, groups = code:groups(), names = code:names() }, Pattern)
+  local p = setmetatable({ code = code, source = pattern, flags = flags, groups = code:groups(), names = code:names() },
+    Pattern)
   if count > 500 then compiled, count = {}, 0 end
   compiled[key] = p
   count = count + 1
@@ -124,7 +125,9 @@ end
 local function group_number(m, g)
   if type(g) == "string" then g = m.pattern.names[g] end
   if g == true then g = 1 end
-  if math.type(g) ~= "integer" or g < 0 or g > m.pattern.groups then return fault.raise("IndexError", "no such group") end
+  if math.type(g) ~= "integer" or g < 0 or g > m.pattern.groups then
+    return fault.raise("IndexError", "no such group")
+  end
   return g
 end
 
@@ -290,7 +293,8 @@ Match.__getattr = function(m, name)
 end
 Match.__truth = function() return true end
 Match.__repr = function(m)
-  return ("<re.Match object; span=(%d, %d), match=%s>"):format(position(m, nil, 1), position(m, nil, 2), printing.quote(group(m, 0)))
+  local from, to = position(m, nil, 1), position(m, nil, 2)
+  return ("<re.Match object; span=(%d, %d), match=%s>"):format(from, to, printing.quote(group(m, 0)))
 end
 
 -- Operations -------------------------------------------------------------------------------------
@@ -409,7 +413,9 @@ end
 Pattern.__hash = function(p) return p.flags .. p.source end
 
 for _, name in ipairs { "search", "match", "fullmatch", "findall", "finditer" } do
-  M[name] = fn(name .. "(pattern, string, flags=0)", function(p, s, flags) return operations[name](compile(p, flags), s) end)
+  M[name] = fn(name .. "(pattern, string, flags=0)", function(p, s, flags)
+    return operations[name](compile(p, flags), s)
+  end)
 end
 for _, name in ipairs { "sub", "subn" } do
   M[name] = fn(name .. "(pattern, repl, string, count=0, flags=0)", function(p, repl, s, limit, flags)
@@ -427,8 +433,9 @@ end)
 local special = "[%(%)%[%]{}%?%*%+%-|%^%$\\%.&~# \t\n\r\v\f]"
 M.escape = fn("escape(pattern)", function(s) return (subject_text(s):gsub(special, "\\%0")) end)
 
-for name, flag in pairs { I = IGNORECASE, M = MULTILINE, S = DOTALL, U = UNICODE, X = VERBOSE, A = ASCII } do M[name] = flag end
-M.IGNORECASE, M.MULTILINE, M.DOTALL, M.UNICODE, M.VERBOSE, M.ASCII = IGNORECASE, MULTILINE, DOTALL, UNICODE, VERBOSE, ASCII
+M.I, M.M, M.S, M.U, M.X, M.A = IGNORECASE, MULTILINE, DOTALL, UNICODE, VERBOSE, ASCII
+M.IGNORECASE, M.MULTILINE, M.DOTALL = IGNORECASE, MULTILINE, DOTALL
+M.UNICODE, M.VERBOSE, M.ASCII = UNICODE, VERBOSE, ASCII
 
 
 return M

@@ -8,7 +8,8 @@ local M = {}
 
 local DIRECTORIES = { "/usr/share/zoneinfo/", "/usr/lib/zoneinfo/", "/usr/share/lib/zoneinfo/" }
 
--- A zone at one of its offsets: {zone = name, offset = seconds, name = abbreviation, dst = seconds, rules = transitions}
+-- A zone at one of its offsets: {zone = name, offset = seconds, name = abbreviation, dst = seconds,
+-- rules = transitions}
 local Zone = { __name = "dex.tzinfo", __pytype = "DstTzInfo", is_tzinfo = true, __methods = {} }
 M.Zone = Zone
 
@@ -18,8 +19,8 @@ Zone.__repr = function(z)
   if z.fixed then return ("datetime.timezone(datetime.timedelta(seconds=%d))"):format(z.offset) end
   local text = ("%s%s"):format(z.offset < 0 and "-1 day, " or "+", "")
   local seconds = z.offset % 86400
-  return ("<DstTzInfo '%s' %s%s%d:%02d:%02d %s>"):format(z.zone, z.name, text, seconds // 3600, seconds % 3600 // 60, seconds % 60,
-    z.dst ~= 0 and "DST" or "STD")
+  return ("<DstTzInfo '%s' %s%s%d:%02d:%02d %s>"):format(z.zone, z.name, text, seconds // 3600,
+    seconds % 3600 // 60, seconds % 60, z.dst ~= 0 and "DST" or "STD")
 end
 Zone.__getattr = function(z, name)
   if name == "zone" then return z.zone end
@@ -68,7 +69,8 @@ local function instance(rules, kind)
   if known then return known end
   local offset = rounded(kind.offset)
   -- the saving is what it adds to the zone's last standard time; an hour for all zones but one
-  local z = setmetatable({ zone = rules.zone, offset = offset, name = kind.name, dst = kind.isdst and 3600 or 0, rules = rules }, Zone)
+  local z = setmetatable({ zone = rules.zone, offset = offset, name = kind.name, dst = kind.isdst and 3600 or 0,
+    rules = rules }, Zone)
   rules.instances[kind] = z
   return z
 end
@@ -106,8 +108,9 @@ Zone.at_utc = function(z, seconds)
   return instance(z.rules, kind_at(z.rules, seconds))
 end
 
---- The zone with the offset that it has at a local time (seconds since 1970 as the clock shows). Of two possible ones the
---- standard time is taken unless `is_dst`; a time that does not exist has the offset before the change (after, with is_dst).
+--- The zone with the offset that it has at a local time (seconds since 1970 as the clock shows). Of two possible ones
+--- the standard time is taken unless `is_dst`; a time that does not exist has the offset before the change (after, with
+--- is_dst).
 function M.at_local(z, seconds, is_dst)
   if not z.rules then return z end
   local possible, seen = {}, {}
@@ -121,7 +124,8 @@ function M.at_local(z, seconds, is_dst)
   end
   if #possible == 1 then return possible[1] end
   if #possible == 0 then
-    local before, after = instance(z.rules, kind_at(z.rules, seconds - 86400)), instance(z.rules, kind_at(z.rules, seconds + 86400))
+    local before = instance(z.rules, kind_at(z.rules, seconds - 86400))
+    local after = instance(z.rules, kind_at(z.rules, seconds + 86400))
     if is_dst then return before.dst > after.dst and before or after end
     return before.dst > after.dst and after or before
   end
