@@ -1,0 +1,19 @@
+{{ config(
+    description="Rebuilds the indexes of a schema (-a schema=NAME) while readers go on",
+    transaction=false) }}
+{%- set schema = args.schema | default('reporting') %}
+{%- set indexes %}
+select indexrelid::regclass::text as name
+from pg_stat_user_indexes
+where schemaname = '{{ schema }}'
+order by 1
+{%- endset %}
+
+{% for index in run_query(indexes) %}
+reindex index concurrently {{ index.name }};
+{% endfor %}
+
+select relname as table, indexrelname as index, pg_size_pretty(pg_relation_size(indexrelid)) as size
+from pg_stat_user_indexes
+where schemaname = '{{ schema }}'
+order by 1, 2;

@@ -1,0 +1,5 @@
+{% test between(model, column_name, low, high) %}
+select {{ column_name }}
+from {{ model }}
+where {{ column_name }} < {{ low }} or {{ column_name }} > {{ high }}
+{% endtest %}
