@@ -50,7 +50,7 @@ end
 --- Where COPY gets the rows from: the file itself, or its rows rewritten.
 ---@param path string
 ---@param found table of M.scan
----@return table|function source for conn:copy_in
+---@return table|function source for run.copy
 function M.source(path, found)
   if found.plain then return { file = path, from = found.body } end
   local scan = found.scan

@@ -2,6 +2,7 @@
 -- is stdlib/README.md.
 
 local compile = require "run.compile"
+local copying = require "run.copy"
 local err = require "err"
 local failure = require "run.failure"
 local grants = require "run.grants"
@@ -227,7 +228,8 @@ local function explain(own, e)
     declared_file = hook.file, declared_line = opt(hook.line) }
   local file, line, message
   if err.is(e) then
-    for _, key in ipairs { "detail", "hint", "sql", "sqlstate", "position", "context", "stack", "column", "cancelled" } do
+    for _, key in ipairs { "detail", "hint", "sql", "sqlstate", "position", "context", "stack", "column",
+      "cancelled" } do
       fields[key] = e[key]
     end
     message, file, line = tostring(e.message), e.file, e.line
@@ -417,7 +419,7 @@ function M.run(state, hook, phase, opts)
   own.savepoint = function(fn, object) return with_savepoint(own, fn, object) end
   own.copy = function(sql, chunks)
     note_sql(own, sql)
-    local rows = own.state.conn:copy_in(sql, chunks)
+    local rows = copying.into(own.state.conn, sql, chunks)
     own.rows = (own.rows or 0) + rows
     check_transaction(own)
     return rows

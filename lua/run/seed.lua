@@ -1,5 +1,6 @@
 --- Loads a seed: a CSV file becomes a table through COPY, in the node's transaction.
 
+local copying = require "run.copy"
 local csv = require "run.csv"
 local err = require "err"
 local relations = require "run.relation"
@@ -83,7 +84,7 @@ local function copy(state, names)
   local sql = ("copy %s (%s) from stdin with (format csv, null ''%s)"):format(tostring(state.context.this),
     table.concat(names, ", "), options)
   state.run:log_sql(state, sql)
-  local ok, rows = pcall(state.conn.copy_in, state.conn, sql, csv.source(path_of(state), state.csv))
+  local ok, rows = pcall(copying.into, state.conn, sql, csv.source(path_of(state), state.csv))
   if not ok then error(explain_copy(state, rows), 0) end
   return sql, rows
 end
