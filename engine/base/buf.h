@@ -22,10 +22,12 @@ struct buf {
  */
 char *buf_room(struct buf *b, size_t n);
 
+/* Add bytes, a string, what printf would print; none of it may be memory of the buffer's own. */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_puts(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Adds one byte. */
 static inline void buf_putc(struct buf *b, char c)
 {
     if (b->len + 1 >= b->cap)

@@ -30,10 +30,10 @@ struct csv {
     int fd;
     char delimiter;
     int eof;
-    int newline;          /* '\n', '\r', or 'c' for CR LF; 0 until the first line end */
-    int cell_due;         /* the last byte read was a delimiter: one more cell follows */
-    int row_done;         /* the last event was CSV_ROW */
-    unsigned odd;         /* CSV_ODD_ flags of everything read so far */
+    int newline;  /* '\n', '\r', or 'c' for CR LF; 0 until the first line end */
+    int cell_due; /* the last byte read was a delimiter: one more cell follows */
+    int row_done; /* the last event was CSV_ROW */
+    unsigned odd; /* CSV_ODD_ flags of everything read so far */
     char *block;
     size_t block_len, pos;
     long long block_from; /* offset of the block in the file */
@@ -43,7 +43,7 @@ struct csv {
     const char *text;     /* the last cell: valid until the next call, not terminated */
     size_t len;
     int quoted;
-    struct buf cell;      /* holds the cell when it is not a plain slice of the block */
+    struct buf cell; /* holds the cell when it is not a plain slice of the block */
 };
 
 /* Opens `path` and skips a byte order mark. After a failure there is nothing to close. */

@@ -219,8 +219,8 @@ struct moment {
 /* 2026-1-31, as strptime reads %Y-%m-%d */
 static int take_date(struct span *s, struct moment *m)
 {
-    return digits(s, 4, 4, &m->year) && take(s, '-') && digits(s, 1, 2, &m->month) && take(s, '-') &&
-           digits(s, 1, 2, &m->day) && is_day(m->year, m->month, m->day);
+    return digits(s, 4, 4, &m->year) && take(s, '-') && digits(s, 1, 2, &m->month) &&
+           take(s, '-') && digits(s, 1, 2, &m->day) && is_day(m->year, m->month, m->day);
 }
 
 static int is_date(struct span s)
@@ -350,7 +350,7 @@ void csv_column_add(struct csv_column *column, const char *text, size_t len, int
     }
     if (column->possible == 1u << CSV_TEXT)
         return;
-    /* One kind of cell is never another kind too, so the first cell decides and the rest is cheap. */
+    /* One kind of cell is never another kind too: the first cell decides, and the rest is cheap. */
     if (column->possible & 1u << CSV_NUMBER)
         add_number(column, s);
     if (column->possible & 1u << CSV_DATE && !is_date(s))

@@ -7,8 +7,8 @@
 
 /*
  * The type of a CSV column from its cells, by the rules of dbt's seeds (agate): whole numbers,
- * numbers, dates (2026-1-31), timestamps (with a blank and whole seconds, or ISO with a T), true and
- * false, else text. An empty cell, blanks, and the word null are NULL in every type.
+ * numbers, dates (2026-1-31), timestamps (with a blank and whole seconds, or ISO with a T), true
+ * and false, else text. An empty cell, blanks, and the word null are NULL in every type.
  */
 
 enum csv_kind { CSV_NUMBER, CSV_DATE, CSV_TIMESTAMP, CSV_ISO, CSV_BOOLEAN, CSV_TEXT };

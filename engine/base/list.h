@@ -19,11 +19,13 @@ struct list {
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \
          it = it##_next, it##_next = it->next)
 
+/* Makes an empty head, or a node that is in no list. */
 static inline void list_init(struct list *l)
 {
     l->next = l->prev = l;
 }
 
+/* Whether nothing is listed. */
 static inline int list_empty(const struct list *head)
 {
     return head->next == head;
@@ -35,6 +37,7 @@ static inline struct list *list_first(const struct list *head)
     return list_empty(head) ? NULL : head->next;
 }
 
+/* Takes a node out of its list, if it is in one. */
 static inline void list_remove(struct list *node)
 {
     node->prev->next = node->next;

@@ -25,7 +25,8 @@ static void request_free(struct pg_request *request)
     mem_free(request);
 }
 
-static void conn_free(struct pg_conn *conn)
+/* Everything but the struct itself, which a callback on the stack may still look at. */
+static void disconnect(struct pg_conn *conn)
 {
     struct pg_request *request;
     loop_undefer(conn->loop, conn);
@@ -39,7 +40,6 @@ static void conn_free(struct pg_conn *conn)
     pg_cancel_forget(conn->cancel);
     mem_free(conn->last_words);
     PQfinish(conn->pg);
-    mem_free(conn);
 }
 
 static void enter(struct pg_conn *conn)
@@ -47,13 +47,10 @@ static void enter(struct pg_conn *conn)
     conn->entered++;
 }
 
-/* Gives 0 when the connection is gone. */
-static int leave(struct pg_conn *conn)
+static void leave(struct pg_conn *conn)
 {
-    if (--conn->entered > 0 || !conn->closed)
-        return !conn->closed;
-    conn_free(conn);
-    return 0;
+    if (--conn->entered == 0 && conn->closed)
+        mem_free(conn);
 }
 
 /* The server's last words are an answer to the request, or came as a notice before it. */
@@ -379,10 +376,10 @@ static void pg_close(struct db_conn *base)
 {
     struct pg_conn *conn = pg_of(base);
     pg_cancel_running(base);
-    if (conn->entered > 0)
-        conn->closed = 1;
-    else
-        conn_free(conn);
+    disconnect(conn);
+    conn->closed = 1;
+    if (conn->entered == 0)
+        mem_free(conn);
 }
 
 const struct adapter pg_adapter = {

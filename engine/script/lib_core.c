@@ -2,8 +2,12 @@
  * dex.core: what the Lua side shares with C. The metatables are made empty in vm.c and filled in by
  * lua/jinja/value.lua and lua/err.lua.
  */
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include <event2/event.h>
 #include <lauxlib.h>
+#include <libpq-fe.h>
+#include <openssl/crypto.h>
+#include <pcre2.h>
 #include <string.h>
 #include <unistd.h>
 #include <yaml.h>
@@ -77,17 +81,30 @@ static void push_lpeg_version(lua_State *L)
 
 static void push_libpq_version(lua_State *L)
 {
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "dex.db");
-    lua_call(L, 1, 1);
-    lua_getfield(L, -1, "libpq_version");
-    lua_remove(L, -2);
+    int number = PQlibVersion(); /* 150004 is 15.4 */
+    lua_pushfstring(L, "%d.%d", number / 10000, number % 10000);
+}
+
+/* "10.42 2022-12-11" without the day */
+static void push_pcre2_version(lua_State *L)
+{
+    char text[64] = "";
+    pcre2_config(PCRE2_CONFIG_VERSION, text);
+    lua_pushlstring(L, text, strcspn(text, " "));
+}
+
+/* "OpenSSL 3.0.11 19 Sep 2023" without what stands around the number. */
+static void push_openssl_version(lua_State *L)
+{
+    const char *text = OpenSSL_version(OPENSSL_VERSION);
+    text += strncmp(text, "OpenSSL ", 8) == 0 ? 8 : 0;
+    lua_pushlstring(L, text, strcspn(text, " "));
 }
 
 /* versions() -> {name = version} of the libraries this program runs with */
 static int core_versions(lua_State *L)
 {
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 7);
     lua_pushfstring(L, "%s.%s", LUA_VERSION + 4, LUA_VERSION_RELEASE);
     lua_setfield(L, -2, "Lua");
     lua_pushstring(L, event_get_version());
@@ -98,6 +115,10 @@ static int core_versions(lua_State *L)
     lua_setfield(L, -2, "LPeg");
     push_libpq_version(L);
     lua_setfield(L, -2, "libpq");
+    push_pcre2_version(L);
+    lua_setfield(L, -2, "PCRE2");
+    push_openssl_version(L);
+    lua_setfield(L, -2, "OpenSSL");
     return 1;
 }
 

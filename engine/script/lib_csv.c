@@ -21,12 +21,12 @@ enum { CODE_RAGGED = 160, CODE_EMPTY = 162, CHUNK = 64 * 1024 };
 struct scan {
     struct csv csv;
     struct csv_column *columns;
-    size_t count;          /* of columns */
-    size_t cell;           /* of the current row, when a step ended inside it */
-    long long rows, body;  /* body: where the first row begins */
+    size_t count;         /* of columns */
+    size_t cell;          /* of the current row, when a step ended inside it */
+    long long rows, body; /* body: where the first row begins */
     long body_line;
-    int done;              /* 1 when the end of the file was reached */
-    struct buf out;        /* what a rewriting step produced */
+    int done;       /* 1 when the end of the file was reached */
+    struct buf out; /* what a rewriting step produced */
 };
 
 static struct scan *check_scan(lua_State *L)
@@ -51,7 +51,7 @@ static int fail(lua_State *L, struct err *e)
     return lua_err_raise(L, e);
 }
 
-/* Reads the header: pushes the list of names. Names are cells of the first row, kept as they are. */
+/* Reads the header and pushes the list of names: cells of the first row, kept as they are. */
 static int read_header(lua_State *L, struct scan *scan, struct err *e)
 {
     lua_newtable(L);
@@ -143,7 +143,9 @@ static int scan_step(lua_State *L)
     return 1;
 }
 
-/* Whether COPY reads the bytes of the file as they are. A blank line is a NULL for one column only. */
+/*
+ * Whether COPY reads the bytes of the file as they are. A blank line is a NULL for one column only.
+ */
 static int is_plain(const struct scan *scan)
 {
     unsigned odd = scan->csv.odd;

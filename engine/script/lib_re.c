@@ -3,10 +3,12 @@
  *
  * re.compile(pattern, flags) -> pattern object; nil, message, byte offset when it is wrong.
  *   flags: any of the letters i m s x, and a for ASCII classes; patterns and subjects are UTF-8.
- * object:exec(subject, start, options) -> array of byte offsets {from0, to0, from1, to1, ...}, counted from 0 and
- *   exclusive at the end, false twice for a group that took no part; nil when nothing matches. start counts from 0.
- *   options: "a" anchors at start, "f" must also end at the end of the subject, "n" not the empty text at start.
- *   Raises when matching takes too many steps or the subject is no UTF-8.
+ * object:exec(subject, start, options) -> array of byte offsets {from0, to0, from1, to1, ...},
+ * counted from 0 and exclusive at the end, false twice for a group that took no part; nil when
+ * nothing matches. start counts from 0. options: "a" anchors at start, "f" must also end at the end
+ * of the subject, "n" not the empty text at start. Raises when matching takes too many steps or the
+ * subject is no UTF-8.
+ *
  * object:groups() -> number of groups; object:names() -> {name = group number}.
  *
  * Nothing here waits or calls back.
@@ -20,7 +22,7 @@
 
 #define PATTERN "dex.re.pattern"
 
-/* Backtracking steps and heap (KiB) that one match may take: a runaway pattern ends with an error. */
+/* Backtracking steps and heap (KiB) of one match: a runaway pattern ends with an error. */
 enum { MATCH_STEPS = 20000000, MATCH_HEAP_KIB = 65536 };
 
 struct pattern {

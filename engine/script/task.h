@@ -37,6 +37,7 @@ void task_free(struct task *t);
 /* The stack on which to push a function and its arguments for task_call. */
 lua_State *task_lua(struct task *t);
 
+/* The name that task_new was given, valid as long as the task. */
 const char *task_name(const struct task *t);
 
 /*

@@ -21,6 +21,7 @@ extern const char value_order;
 void value_new_dict(lua_State *L);
 void value_new_list(lua_State *L);
 
+/* Pushes `none`, which stands for a missing value where nil cannot. */
 void value_push_none(lua_State *L);
 
 /*

@@ -160,7 +160,7 @@ static void open_vm(struct vm *vm, void *arg)
     lua_State *L = vm->L;
     static const char *const shared[] = { VALUE_DICT, VALUE_LIST, VALUE_ERROR };
     luaL_openlibs(L);
-    /* a run is short and keeps most of what it makes: collecting less often halves the parse time */
+    /* a run is short and keeps most of what it makes: collecting less often halves parsing */
     lua_gc(L, LUA_GCINC, 300, 400, 0);
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
         luaL_newmetatable(L, shared[i]);

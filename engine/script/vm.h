@@ -44,6 +44,7 @@ void vm_free(struct vm *vm);
 /* The VM that `L`, any thread of it, belongs to. */
 struct vm *vm_from(lua_State *L);
 
+/* The loop that vm_new was given. */
 struct loop *vm_loop(struct vm *vm);
 
 /*

@@ -15,7 +15,8 @@ function M.run(job)
     if fs.exists(path) then
       local real = fs.realpath(path)
       if real:sub(1, #base + 1) ~= base .. "/" then
-        err.raise { code = 102, message = ("clean-targets: '%s' is outside of the project; nothing was deleted"):format(target),
+        err.raise { code = 102, message = ("clean-targets: '%s' is outside of the project; nothing was deleted"):format(
+          target),
           file = root.file }
       end
       doomed[#doomed + 1] = { real, target }

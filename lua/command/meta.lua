@@ -22,23 +22,36 @@ function M.version(job)
   return 0
 end
 
---- `dex-lua help [COMMAND | errors]`
+-- `help errors [CODE]`
+local function errors_page(word)
+  local errors = require "help.errors"
+  if not word then return errors.page() end
+  local code = math.tointeger(tonumber(word))
+  local page = code and errors.page(code)
+  if page then return page end
+  err.raise { code = 101, message = ("there is no error code '%s'"):format(word),
+    hint = "`dex-lua help errors` lists them" }
+end
+
+--- `dex-lua help [COMMAND | errors [CODE]]`
 function M.help(job)
   local usage = require "help.usage"
-  local topic = job.words[1]
-  if not topic then
-    out(usage.overview())
-  elseif topic == "errors" then
-    out(require("help.errors").page())
-  else
-    local options = require "help.options"
-    local command = options.command(topic)
-    if not command then
-      local names = options.names()
-      names[#names + 1] = "errors"
-      err.raise { code = 101, message = ("there is no help on '%s'"):format(topic), hint = err.did_you_mean(topic, names) }
-    end
+  local options = require "help.options"
+  local topic, more = job.words[1], job.words[2]
+  local command = topic and options.command(topic)
+  if topic == "errors" and not job.words[3] then
+    out(errors_page(more))
+  elseif more then
+    err.raise { code = 101, message = "help takes one topic, and errors a code", hint = "see `dex-lua help help`" }
+  elseif command then
     out(usage.command(command))
+  elseif topic then
+    local names = options.names()
+    names[#names + 1] = "errors"
+    err.raise { code = 101, message = ("there is no help on '%s'"):format(topic),
+      hint = err.did_you_mean(topic, names) or ("there is help on " .. table.concat(names, ", ")) }
+  else
+    out(usage.overview())
   end
   return 0
 end
@@ -55,7 +68,8 @@ local function context_of(given)
   if not text then return {} end
   local ok, context = pcall(json.decode, text)
   if not ok or not value.is_dict(context) then
-    err.raise { code = 101, message = "the context is no JSON object" .. (ok and "" or (": " .. tostring(context.message))),
+    err.raise { code = 101,
+      message = "the context is no JSON object" .. (ok and "" or (": " .. tostring(context.message))),
       file = file, line = file and not ok and context.line or nil }
   end
   return context

@@ -26,7 +26,8 @@ local function find(project, name)
   end
   if #found == 1 then return project.operations[found[1]] end
   if #found > 1 then
-    err.raise { code = 101, message = ("'%s' is the name of several operations: %s"):format(name, table.concat(found, ", ")) }
+    err.raise { code = 101, message = ("'%s' is the name of several operations: %s"):format(name,
+      table.concat(found, ", ")) }
   end
   err.raise { code = 101, message = ("there is no operation '%s'"):format(name),
     hint = err.did_you_mean(name, paths) or (#paths > 0 and ("there are " .. table.concat(paths, ", "))
@@ -66,7 +67,9 @@ end
 
 function actions.run(job)
   local operation = find(job.project, job.words[2])
-  if job.words[3] then err.raise { code = 101, message = "arguments are given with --args or -a, not '" .. job.words[3] .. "'" } end
+  if job.words[3] then
+    err.raise { code = 101, message = "arguments are given with --args or -a, not '" .. job.words[3] .. "'" }
+  end
   local steps = require "command.steps"
   job.operation = { operation = operation, args = arguments(job.given) }
   steps.connect(job)

@@ -68,8 +68,16 @@ local function sets(...)
   return all
 end
 
---- A command: `name`, `aliases`, `summary` one line, `args` what stands after the name, `text` the paragraphs
---- of its help, `options` names, `examples`.
+--- Under which title an option stands in a command's help; all others are the command's own.
+M.groups = {
+  { title = "Selection", names = selection },
+  { title = "Execution", names = execution },
+  { title = "Project and connection", names = connection },
+  { title = "Output", names = logging },
+}
+
+--- A command: `name`, `aliases`, `summary` one line, `args` what stands after the name, `text` its help,
+--- `actions` rows of a word and what it does, `options` names, `examples`.
 M.commands = {
   { name = "run", summary = "Build the selected models",
     options = sets(selection, execution, connection, logging),
@@ -94,9 +102,11 @@ M.commands = {
     options = sets(selection, { "inline", "threads" }, connection, logging),
     text = "Renders SQL as it would be run. One selected node, or --inline, is printed as well. Hooks\n" ..
       "are not rendered and have no effect.",
-    examples = { "dex-lua compile --select orders", "dex-lua compile --inline 'select * from {{ ref(\"orders\") }}'" } },
+    examples = { "dex-lua compile --select orders",
+      "dex-lua compile --inline 'select * from {{ ref(\"orders\") }}'" } },
   { name = "ls", aliases = { "list" }, summary = "List the nodes of the project",
     options = sets(selection, { "output", "output-keys" }, connection, logging),
+    text = "Models, seeds, tests and sources, one a line, sorted. Needs no database.",
     examples = { "dex-lua ls --select +orders --output path", "dex-lua ls --resource-type test" } },
   { name = "parse", summary = "Read the project and write target/manifest.json",
     options = sets(connection, logging),
@@ -104,9 +114,13 @@ M.commands = {
     examples = { "dex-lua parse" } },
   { name = "show", summary = "Show the first rows of a model or of any SQL",
     options = sets(selection, { "inline", "limit", "output" }, connection, logging),
+    text = "Runs the compiled SQL of one node with a limit and prints what it gives. Builds nothing.",
     examples = { "dex-lua show --select orders --limit 20", "dex-lua show --inline 'select 1 as one'" } },
   { name = "debug", summary = "Show the configuration and try the connection",
-    options = sets(connection, logging), examples = { "dex-lua debug --target prod" } },
+    options = sets(connection, logging),
+    text = "Where the project and the profile were found, what is used to connect (passwords masked), and\n" ..
+      "whether the database answers. The status is 1 when something of it is wrong.",
+    examples = { "dex-lua debug --target prod" } },
   { name = "clean", summary = "Delete what the project file names under clean-targets",
     options = sets(connection, logging),
     text = "Only folders inside the project are deleted. The private server's data (.dex) stays; that is\n" ..
@@ -123,17 +137,26 @@ M.commands = {
     options = sets({ "args", "arg", "output", "threads" }, connection, logging),
     text = "An operation is a standalone SQL script with Jinja, named by its path below operations/ or by\n" ..
       "its file name when that is unique. It runs in one transaction unless its config says otherwise.",
+    actions = { { "ls", "List the operations of the project" }, { "show NAME", "Print the source of one" },
+      { "run NAME", "Run one and print the rows that it selects" } },
     examples = { "dex-lua operation ls",
-      "dex-lua operation run permissions/grant_analytics_access --args '{role: analytics}'" } },
+      "dex-lua operation run permissions/grant_analytics_access \\\n      --args '{role: analytics}'" } },
   { name = "db", args = "start | stop | status | psql | destroy", summary = "The project's private PostgreSQL server",
     options = sets({ "project-dir" }),
-    text = "A project without a profile runs on a PostgreSQL of its own under .dex/pg, started when needed\n" ..
-      "and stopped by the last command that used it. `db start` keeps it running until `db stop`;\n" ..
-      "`db psql` opens psql on it (arguments after -- are psql's); `db destroy` deletes its data.",
+    text = "A project without a profile runs on a PostgreSQL of its own under .dex/pg, reached through a\n" ..
+      "Unix socket, started when needed and stopped by the last command that used it.",
+    actions = { { "start", "Start it, and keep it running until `db stop`" }, { "stop", "Stop it; its data stays" },
+      { "status", "Show whether it runs; status 1 when it does not" },
+      { "psql", "Open psql on it; arguments after -- are psql's" },
+      { "destroy", "Stop it and delete its data" } },
     examples = { "dex-lua db status", "dex-lua db psql -- -c 'select 1'" } },
-  { name = "version", summary = "Show the version", options = sets({ "verbose" }), examples = { "dex-lua version -v" } },
-  { name = "help", args = "[COMMAND | errors]", summary = "Show help for a command, or explain the error codes",
-    options = sets({}), examples = { "dex-lua help build", "dex-lua help errors" } },
+  { name = "version", summary = "Show the version", options = sets({ "verbose" }),
+    text = "With -v also the versions of the libraries that the program runs with.",
+    examples = { "dex-lua version -v" } },
+  { name = "help", args = "[COMMAND | errors [CODE]]",
+    summary = "Show help for a command, or explain the error codes",
+    options = sets({}), text = "Without a topic: the list of the commands.",
+    examples = { "dex-lua help build", "dex-lua help errors", "dex-lua help errors 401" } },
 }
 
 --- The command of a name or alias, or nil.

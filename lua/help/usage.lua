@@ -6,8 +6,11 @@ local M = {}
 
 local width = 80
 
--- Words of text in lines of at most `width` columns, all but the first indented.
-local function wrap(text, indent)
+--- Words of text in lines of at most 80 columns, all but the first indented.
+---@param text string
+---@param indent integer where the text begins
+---@return string
+function M.wrap(text, indent)
   local lines, line = {}, ""
   for word in text:gmatch("%S+") do
     if #line > 0 and #line + 1 + #word > width - indent then
@@ -20,6 +23,8 @@ local function wrap(text, indent)
   lines[#lines + 1] = line
   return table.concat(lines, "\n" .. (" "):rep(indent))
 end
+
+local wrap = M.wrap
 
 local function option_row(option)
   local left = option.short and ("-" .. option.short .. ", ") or "    "
@@ -36,9 +41,8 @@ local function option_help(option)
   return option.help .. " [" .. table.concat(notes, "; ") .. "]"
 end
 
-local function rows(list)
+local function rows(list, column)
   local out = {}
-  local column = 30
   for _, row in ipairs(list) do
     local left = "  " .. row[1]
     local pad = #left < column - 1 and (" "):rep(column - #left) or ("\n" .. (" "):rep(column))
@@ -59,14 +63,37 @@ function M.overview()
     "Usage: dex-lua COMMAND [OPTIONS]",
     "",
     "Commands:",
-    rows(list),
+    rows(list, 14),
     "",
     "`dex-lua COMMAND --help` shows a command's options.",
     "",
-    wrap("Exit status: 0 all went well; 1 a node, test, hook or operation failed; 2 the command line or the " ..
-      "project is wrong, or there is no connection; 128 + N ended by signal N.", 0),
+    "Exit status:",
+    rows({
+      { "0", "All went well" },
+      { "1", "A node, test, hook or operation failed" },
+      { "2", "The command line or the project is wrong, or there is no connection" },
+      { "128 + N", "Ended by signal N" },
+    }, 14),
     "",
   }, "\n")
+end
+
+-- The command's options under titles: its own first, --help last.
+local function sections(command)
+  local title_of, found = {}, { Options = {} }
+  for _, group in ipairs(options.groups) do
+    found[group.title] = {}
+    for _, name in ipairs(group.names) do title_of[name] = group.title end
+  end
+  for _, option in ipairs(options.of(command)) do
+    local title = title_of[option.name] or "Options"
+    table.insert(found[title], { option_row(option), option_help(option) })
+  end
+  local out = { { title = "Options", rows = found.Options } }
+  for _, group in ipairs(options.groups) do
+    if #found[group.title] > 0 then out[#out + 1] = { title = group.title, rows = found[group.title] } end
+  end
+  return out
 end
 
 --- The page of one command.
@@ -75,29 +102,17 @@ end
 function M.command(command)
   local out = {}
   local function add(text) out[#out + 1] = text end
-  add("Usage: dex-lua " .. command.name .. (command.args and (" " .. command.args) or "") .. " [OPTIONS]")
-  add("")
-  add(command.summary .. ".")
-  if command.text then
-    add("")
-    add(wrap(command.text, 0))
-  end
-  if command.aliases then
-    add("")
-    add("Also called: " .. table.concat(command.aliases, ", "))
-  end
-  add("")
-  add("Options:")
-  local list = {}
-  for _, option in ipairs(options.of(command)) do list[#list + 1] = { option_row(option), option_help(option) } end
-  add(rows(list))
+  add("Usage: dex-lua " .. command.name .. (command.args and (" " .. command.args) or "") .. " [OPTIONS]\n")
+  add(command.summary .. ".\n")
+  if command.text then add(wrap(command.text, 0) .. "\n") end
+  if command.actions then add("Actions:\n" .. rows(command.actions, 30) .. "\n") end
+  if command.aliases then add("Also called: " .. table.concat(command.aliases, ", ") .. "\n") end
+  for _, section in ipairs(sections(command)) do add(section.title .. ":\n" .. rows(section.rows, 30) .. "\n") end
   if command.examples then
-    add("")
     add("Examples:")
     for _, example in ipairs(command.examples) do add("  " .. example) end
   end
-  add("")
-  return table.concat(out, "\n")
+  return table.concat(out, "\n") .. "\n"
 end
 
 return M

@@ -8,7 +8,8 @@ local M = {}
 
 local block_kinds = { macro = true, test = true, data_test = true, materialization = true, docs = true, snapshot = true,
   call = true, raw = true, ["for"] = true, ["if"] = true, filter = true }
-local wanted_kinds = { macro = true, test = true, data_test = true, materialization = true, docs = true, snapshot = true }
+local wanted_kinds = { macro = true, test = true, data_test = true, materialization = true, docs = true,
+  snapshot = true }
 
 -- Position after `close`, strings inside of the tag skipped; nil when the tag never ends.
 local function after(source, pos, close)

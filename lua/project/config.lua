@@ -42,7 +42,8 @@ end
 local function check(key, v, origin, container, written)
   local rule = expected[key]
   if rule and v ~= none and not rule[1](v) then bad_value(key, v, rule[2], origin, container, written) end
-  if key == "severity" and v ~= none and not (type(v) == "string" and (v:lower() == "warn" or v:lower() == "error")) then
+  if key == "severity" and v ~= none
+    and not (type(v) == "string" and (v:lower() == "warn" or v:lower() == "error")) then
     bad_value(key, v, "warn or error", origin, container, written)
   end
 end
@@ -88,7 +89,8 @@ local function project_level(package, container, path, problems)
     local plain = strip_plus(key)
     if hooks.phases[plain] then
       if plain == key and value.is_dict(v) then
-        problems:warn { code = 134, message = ("%s: '%s' with a mapping is read as a folder: write '+%s'"):format(path, key,
+        problems:warn { code = 134, message = ("%s: '%s' with a mapping is read as a folder: write '+%s'"):format(path,
+          key,
           key), file = package.file, line = lines_of(package.lines, container, key) }
       end
     elseif plain ~= key or not value.is_dict(v) then
@@ -161,7 +163,8 @@ function M.levels(project, kind, package, fqn, own)
 end
 
 -- What nodes without hooks share.
-local none_at_all = setmetatable({}, { __newindex = function() error("hooks of a node are added by its config", 2) end })
+local none_at_all = setmetatable({},
+  { __newindex = function() error("hooks of a node are added by its config", 2) end })
 
 local function collect_hooks(levels)
   local found

@@ -63,7 +63,8 @@ local function split(spec, given)
   end
   local names = value.keys(given)
   if #names ~= 1 then
-    bad(spec, ("a test is one name with its arguments, and here are %d keys: %s"):format(#names, table.concat(names, ", ")),
+    bad(spec, ("a test is one name with its arguments, and here are %d keys: %s"):format(#names,
+      table.concat(names, ", ")),
       "indent the arguments below the test's name")
   end
   local args = opt(given[names[1]])
@@ -306,7 +307,8 @@ end
 local function name_of(spec)
   if spec.given_name then return tostring(spec.given_name), tostring(spec.given_name) end
   local target = spec.target
-  local test_type = (spec.namespace and spec.namespace .. "_" or "") .. (target.is_source and "source_" or "") .. spec.name
+  local test_type = (spec.namespace and spec.namespace .. "_" or "") .. (target.is_source and "source_" or "") ..
+    spec.name
   local short, full = M.synthesize_name(test_type, target.name, spec.args)
   if short ~= full and spec.settings.alias == nil then spec.settings.alias = short end
   return short, full
@@ -317,7 +319,8 @@ local function find_macro(project, spec)
   if not macro then
     local written = (spec.namespace and spec.namespace .. "." or "") .. spec.name
     err.raise { code = 115, message = ("there is no generic test '%s'"):format(written),
-      file = spec.target.entry.file.display, line = spec.line, hint = err.did_you_mean(written, macros.test_names(project))
+      file = spec.target.entry.file.display, line = spec.line,
+      hint = err.did_you_mean(written, macros.test_names(project))
         or ("it would be a {%% test %s(model) %%} block in a macro file or below tests/generic"):format(spec.name) }
   end
   return macro
@@ -333,7 +336,8 @@ local function new_node(project, spec)
   if type(config_tags) == "string" then config_tags = { config_tags } end
   return build.generic_test(project, {
     resource_type = "test", name = full, package = entry.package.name, path = short .. ".sql",
-    original = entry.file.original, unique_id = ("test.%s.%s.%s"):format(entry.package.name, full, test_hash(full, spec)),
+    original = entry.file.original, unique_id = ("test.%s.%s.%s"):format(entry.package.name, full,
+      test_hash(full, spec)),
     fqn = fqn, checksum = build.checksum("none", ""), description = spec.description and tostring(spec.description),
     raw_code = ("{{ %stest_%s(**_dbt_generic_test_kwargs) }}%s"):format(spec.namespace and spec.namespace .. "." or "",
       spec.name, config_call(spec.settings)),

@@ -55,7 +55,8 @@ local function load_exposure(project, entry)
     local call = literal.call(tostring(text))
     local capture = scan.python("dbt." .. tostring(text):match("^%s*(.-)%s*$"))
     if call == nil and not tostring(text):find("^%s*metric") then
-      err.raise { code = 113, message = ("exposure '%s': '%s' is no ref() or source()"):format(entry.name, tostring(text)) }
+      err.raise { code = 113, message = ("exposure '%s': '%s' is no ref() or source()"):format(entry.name,
+        tostring(text)) }
     end
     for _, ref in ipairs(capture.refs) do node.refs[#node.refs + 1] = ref end
     for _, source in ipairs(capture.sources) do node.sources[#node.sources + 1] = source end
@@ -73,8 +74,8 @@ local function load_group(project, entry)
   local id = ("group.%s.%s"):format(entry.package.name, entry.name)
   local owner = opt(entry.data.owner)
   local settings = opt(entry.data.config)
-  project.groups[id] = value.dict("name", entry.name, "resource_type", "group", "package_name", entry.package.name, "path",
-    entry.file.path, "original_file_path", entry.file.original, "unique_id", id, "owner", owner_of(owner),
+  project.groups[id] = value.dict("name", entry.name, "resource_type", "group", "package_name", entry.package.name,
+    "path", entry.file.path, "original_file_path", entry.file.original, "unique_id", id, "owner", owner_of(owner),
     "description", value.or_none(opt(entry.data.description)), "config", settings or value.dict("meta", value.dict()))
 end
 

@@ -133,25 +133,29 @@ local function unresolved_ref(project, node, ref, disabled, packages)
   local what = opt(ref.package) and ("%s.%s"):format(ref.package, ref.name) or ref.name
   if opt(ref.version) then what = ("%s, version %s"):format(what, tostring(ref.version)) end
   if packages then
-    return { code = 305, file = file, line = line, message = ("%s refers to '%s', which several packages have: %s"):format(
-      describe(node), what, table.concat(packages, ", ")), hint = "name the package: ref('package', '" .. ref.name .. "')" }
+    return { code = 305, file = file, line = line,
+      message = ("%s refers to '%s', which several packages have: %s"):format(describe(node), what,
+        table.concat(packages, ", ")),
+      hint = ("name the package: ref('package', '%s')"):format(ref.name) }
   elseif disabled then
-    return { code = 304, file = file, line = line, message = ("%s depends on a node named '%s', which is disabled"):format(
-      describe(node), what) }
+    return { code = 304, file = file, line = line,
+      message = ("%s depends on a node named '%s', which is disabled"):format(describe(node), what) }
   end
-  return { code = 301, file = file, line = line, message = ("%s depends on a node named '%s', which was not found"):format(
-    describe(node), what), hint = err.did_you_mean(ref.name, names_in(project.index.refs)) }
+  return { code = 301, file = file, line = line,
+    message = ("%s depends on a node named '%s', which was not found"):format(describe(node), what),
+    hint = err.did_you_mean(ref.name, names_in(project.index.refs)) }
 end
 
 local function unresolved_source(project, node, pair, disabled)
   local file, line = place_of(project, node, "source", pair)
   local what = pair[1] .. "." .. pair[2]
   if disabled then
-    return { code = 304, file = file, line = line, message = ("%s depends on the source '%s', which is disabled"):format(
-      describe(node), what) }
+    return { code = 304, file = file, line = line,
+      message = ("%s depends on the source '%s', which is disabled"):format(describe(node), what) }
   end
-  return { code = 303, file = file, line = line, message = ("%s depends on the source '%s', which was not found"):format(
-    describe(node), what), hint = err.did_you_mean(what, names_in(project.index.sources)) }
+  return { code = 303, file = file, line = line,
+    message = ("%s depends on the source '%s', which was not found"):format(describe(node), what),
+    hint = err.did_you_mean(what, names_in(project.index.sources)) }
 end
 
 -- A node that may not be used from here.

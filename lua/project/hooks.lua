@@ -109,7 +109,8 @@ end
 local function lua_name(text, origin)
   local name = type(text) == "string" and text:match("^%s*([%a_][%w_%./]*%.[%a_][%w_]*)%s*$")
   if not name then
-    bad(origin, ("'%s' is no Lua function"):format(tostring(text)), "a Lua hook is named module.function, for a file of " ..
+    bad(origin, ("'%s' is no Lua function"):format(tostring(text)),
+      "a Lua hook is named module.function, for a file of " ..
       "the hooks folder, such as `lua: audit.row_count`")
   end
   return name
@@ -166,13 +167,15 @@ end
 local function from_one(given, origin)
   if type(given) == "string" then return from_text(given, origin) end
   if value.is_dict(given) then return from_mapping(given, origin) end
-  bad(origin, ("a hook is a text or a mapping, not %s"):format(given == none and "null" or "'" .. tostring(given) .. "'"))
+  bad(origin, ("a hook is a text or a mapping, not %s"):format(given == none and "null"
+    or "'" .. tostring(given) .. "'"))
 end
 
 --- Makes records of what stands under one hook key.
 ---@param given any text, mapping, or list of them
----@param origin {place: string, file: string, line?: integer, what: string, lines?: table, locate?: fun(hook_text: string): integer|nil}
----  `transaction` false: these have none unless they say so; `lines` tells the line of each list item, `locate` finds that of a text in a SQL file
+---@param origin {place: string, file: string, line?: integer, what: string, lines?: table,
+---  locate?: fun(hook_text: string): integer|nil} `transaction` false: these have none unless they say so; `lines`
+---  tells the line of each list item, `locate` finds that of a text in a SQL file
 ---@return dex.Hook[] a plain array
 function M.normalise(given, origin)
   local found = {}
@@ -188,7 +191,8 @@ function M.normalise(given, origin)
   local names = {}
   for _, hook in ipairs(found) do
     if hook.name and names[hook.name] then
-      bad({ what = origin.what, file = hook.file, line = hook.line }, ("the hook '%s' is declared twice"):format(hook.name))
+      bad({ what = origin.what, file = hook.file, line = hook.line },
+        ("the hook '%s' is declared twice"):format(hook.name))
     end
     if hook.name then names[hook.name] = true end
   end

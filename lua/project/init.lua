@@ -62,8 +62,8 @@ local opt = value.opt
 local function new_project(opts)
   return { problems = problems.new(), flags = opts.flags or {}, command = opts.command, args = opts.args,
     invocation_id = opts.invocation_id or require("dex.uuid")(), loaded_at = opts.started_at or time.now(),
-    nodes = value.dict(), sources = value.dict(), exposures = value.dict(), groups = value.dict(), disabled = value.dict(),
-    info = {}, disabled_info = {}, hook_captures = {}, name_macros = {}, packages = {} }
+    nodes = value.dict(), sources = value.dict(), exposures = value.dict(), groups = value.dict(),
+    disabled = value.dict(), info = {}, disabled_info = {}, hook_captures = {}, name_macros = {}, packages = {} }
 end
 
 local function quoting_of(package)
@@ -83,8 +83,8 @@ local function load_settings(project, opts)
   package.is_root = true
   project.packages[1], project.packages[package.name] = package, package
   project.name, project.root, project.file = package.name, package.dir, package.file
-  project.profile = profile.load(package, { profile = opts.profile, profiles_dir = opts.profiles_dir, target = opts.target,
-    threads = opts.threads, vars = cli }, project.problems)
+  project.profile = profile.load(package, { profile = opts.profile, profiles_dir = opts.profiles_dir,
+    target = opts.target, threads = opts.threads, vars = cli }, project.problems)
   root.render(package, { context = context.project_file(cli, project.profile.target), target_path = opts.target_path },
     project.problems)
   project.config = package.config
@@ -144,7 +144,9 @@ end
 
 --- Loads a project. May wait: templates run. Raises the first of the errors found, with the rest in its field
 --- `others`.
----@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer, vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number, args?: table}
+---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer,
+---  vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number,
+---  args?: table}
 ---@return dex.Project
 function M.load(opts)
   return collecting.rest(load, opts)

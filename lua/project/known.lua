@@ -36,11 +36,12 @@ M.config = words [[enabled alias schema database tags meta group static_analysis
   indexes unlogged merge_update_columns merge_exclude_columns incremental_predicates predicates loaded_at_field
   loaded_at_query vars description transaction commands lock timeout retries name
   partition_by partitions partition_expiration_days require_partition_filter copy_partitions cluster_by file_format
-  table_type transient bind dist sort sort_type backup labels copy_grants tmp_relation_type snowflake_warehouse warehouse
-  query_tag automatic_clustering secure target_lag refresh_mode initialize location_root location options tblproperties
-  format properties distributed_by duplicate_key buckets refresh_method auto_refresh view_security grant_access_to
-  hours_to_expiration kms_key_name merge_skip_unchanged filtering_columns required_tests required_docs submission_method
-  views_enabled snowplow_optimize upsert_date_key iceberg_version on_table_exists s3_data_dir engine order_by settings]]
+  table_type transient bind dist sort sort_type backup labels copy_grants tmp_relation_type snowflake_warehouse
+  warehouse query_tag automatic_clustering secure target_lag refresh_mode initialize location_root location options
+  tblproperties format properties distributed_by duplicate_key buckets refresh_method auto_refresh view_security
+  grant_access_to hours_to_expiration kms_key_name merge_skip_unchanged filtering_columns required_tests required_docs
+  submission_method views_enabled snowplow_optimize upsert_date_key iceberg_version on_table_exists s3_data_dir engine
+  order_by settings]]
 
 --- Keys of an entry below models:, seeds: or snapshots: in a properties file.
 M.model = words [[name description docs meta config columns tests data_tests constraints versions latest_version

@@ -87,7 +87,8 @@ local function add(project, package_name, block, display, original)
     err.raise { code = 116, message = ("two macros of package '%s' have the name '%s': the other one is in %s, line %d")
       :format(package_name, name, known.file, known.line), file = display, line = block.line }
   end
-  local macro = setmetatable({ name = name, package_name = package_name, unique_id = id, kind = block.kind, file = display,
+  local macro = setmetatable({ name = name, package_name = package_name, unique_id = id, kind = block.kind,
+    file = display,
     original = original, line = block.line, source = block.full, arguments = arguments_of(block.header) }, Macro)
   project.macros[id] = macro
   project.macro_list[#project.macro_list + 1] = macro

@@ -174,7 +174,8 @@ end
 
 local function new_node(project, candidate, source, whole)
   local path = path_of(candidate)
-  local of = { resource_type = candidate.kind, name = node_name(candidate), package = candidate.package.name, path = path,
+  local of = { resource_type = candidate.kind, name = node_name(candidate), package = candidate.package.name,
+    path = path,
     original = candidate.file.original, unique_id = unique_id(candidate), fqn = fqn_of(candidate, path),
     checksum = checksum(whole), raw_code = source }
   if candidate.file.original:sub(-3) == ".py" then of.language = "python" end
@@ -219,7 +220,8 @@ local function place(project, node, info)
   end
   local other = project.nodes[id]
   if other then
-    err.raise { code = 116, message = ("two %s have the name '%s': the other one is %s"):format(plural[node.resource_type],
+    err.raise { code = 116,
+      message = ("two %s have the name '%s': the other one is %s"):format(plural[node.resource_type],
       node.name, project.info[id].display), file = info.display, line = 1,
       hint = "rename one of them: ref() finds a node by its name" }
   end
@@ -234,7 +236,8 @@ local function note_hooks(project, node, info)
     for _, list in pairs(info.hooks) do
       for _, hook in ipairs(list) do
         if hook.place ~= "project" then
-          project.problems:warn { code = 133, message = ("model '%s' is ephemeral: it builds nothing, and its hooks never run")
+          project.problems:warn { code = 133,
+            message = ("model '%s' is ephemeral: it builds nothing, and its hooks never run")
             :format(node.name), file = hook.file, line = hook.line }
         end
       end
@@ -338,7 +341,8 @@ end
 function M.inline(project, sql)
   local package = project.packages[1]
   local name = "inline_query"
-  local candidate = { kind = "analysis", name = name, package = package, inline = true, block = { contents = sql, contents_line = 1 },
+  local candidate = { kind = "analysis", name = name, package = package, inline = true,
+    block = { contents = sql, contents_line = 1 },
     file = { path = name .. ".sql", original = name .. ".sql", display = "--inline", abs = package.dir, name = name } }
   value.del(project.nodes, unique_id(candidate))
   load_sql(project, candidate)

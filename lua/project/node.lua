@@ -49,7 +49,8 @@ local snapshot_columns = words "dbt_valid_to dbt_valid_from dbt_scd_id dbt_updat
 
 local function node_config(materialized)
   return {
-    [ORDER] = false, enabled = true, alias = none, schema = none, database = none, tags = empty_list(), meta = empty_dict(), group = none,
+    [ORDER] = false, enabled = true, alias = none, schema = none, database = none, tags = empty_list(),
+    meta = empty_dict(), group = none,
     static_analysis = none, materialized = materialized, incremental_strategy = none, batch_size = none, lookback = 1,
     begin = none, persist_docs = empty_dict(), ["post-hook"] = empty_list(), ["pre-hook"] = empty_list(),
     quoting = empty_dict(), column_types = empty_dict(), full_refresh = none, unique_key = none,
@@ -83,8 +84,9 @@ local config_makers = {
     return c
   end,
   test = function()
-    return { [ORDER] = false, enabled = true, alias = none, schema = "dbt_test__audit", database = none, tags = empty_list(),
-      meta = empty_dict(), group = none, static_analysis = none, materialized = "test", severity = "ERROR",
+    return { [ORDER] = false, enabled = true, alias = none, schema = "dbt_test__audit", database = none,
+      tags = empty_list(), meta = empty_dict(), group = none, static_analysis = none, materialized = "test",
+      severity = "ERROR",
       store_failures = none, store_failures_as = none, sql_header = none, where = none, limit = none,
       fail_calc = "count(*)", warn_if = "!= 0", error_if = "!= 0" }
   end,
@@ -150,7 +152,8 @@ local function compiled_fields(project, of)
     package_name = of.package, path = of.path, original_file_path = of.original, unique_id = of.unique_id, fqn = of.fqn,
     alias = of.name, checksum = of.checksum, config = of.config or none, tags = of.tags or empty_list(),
     description = of.description or "", columns = empty_dict(), meta = empty_dict(), group = none,
-    docs = ordered({ [ORDER] = false, show = true, node_color = none }, show_order), patch_path = none, build_path = none,
+    docs = ordered({ [ORDER] = false, show = true, node_color = none }, show_order), patch_path = none,
+    build_path = none,
     unrendered_config = of.unrendered or empty_dict(), created_at = created_now(), relation_name = none,
     raw_code = of.raw_code, doc_blocks = empty_list(), language = of.language or "sql", refs = of.refs or empty_list(),
     sources = of.sources or empty_list(), metrics = empty_list(), functions = empty_list(),
@@ -222,9 +225,11 @@ local column_config_order = { "meta", "tags" }
 ---@return table dict
 function M.column(of)
   return ordered({
-    [ORDER] = false, name = of.name, description = of.description or "", meta = of.meta, data_type = of.data_type or none,
+    [ORDER] = false, name = of.name, description = of.description or "", meta = of.meta,
+    data_type = of.data_type or none,
     constraints = of.constraints or empty_list(), quote = of.quote == nil and none or of.quote,
-    config = ordered({ [ORDER] = false, meta = value.copy(of.meta), tags = value.copy(of.tags) }, column_config_order), tags = of.tags,
+    config = ordered({ [ORDER] = false, meta = value.copy(of.meta), tags = value.copy(of.tags) }, column_config_order),
+    tags = of.tags,
     granularity = of.granularity or none, dimension = of.dimension or none, entity = of.entity or none,
     doc_blocks = empty_list(),
   }, column_order)
@@ -233,9 +238,9 @@ end
 -- Others -----------------------------------------------------------------------------------------
 
 local source_order = words [[database schema name resource_type package_name path original_file_path unique_id fqn
-  source_name source_description loader identifier quoting loaded_at_field loaded_at_query freshness external description
-  columns meta source_meta tags config patch_path unrendered_config relation_name created_at unrendered_database
-  unrendered_schema doc_blocks]]
+  source_name source_description loader identifier quoting loaded_at_field loaded_at_query freshness external
+  description columns meta source_meta tags config patch_path unrendered_config relation_name created_at
+  unrendered_database unrendered_schema doc_blocks]]
 local exposure_order = words [[name resource_type package_name path original_file_path unique_id fqn type owner
   description label maturity meta tags config unrendered_config url depends_on refs sources metrics created_at]]
 local macro_order = words [[name resource_type package_name path original_file_path unique_id macro_sql depends_on

@@ -38,7 +38,8 @@ local function settings_of(project, operation)
     if not found then
       local _, newlines = operation.source:sub(1, at):gsub("\n", "")
       found = scan.new_capture()
-      local node = value.dict("name", operation.name, "package_name", operation.package_name, "resource_type", "operation",
+      local node = value.dict("name", operation.name, "package_name", operation.package_name, "resource_type",
+        "operation",
         "unique_id", operation.unique_id)
       local template = jinja.compile("{{ " .. call .. " }}", { file = operation.display, line = newlines + 1 })
       template:render(require("run.context").parse_context(project, node, found))

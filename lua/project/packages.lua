@@ -45,7 +45,9 @@ local function installed(dir)
   local found = {}
   if not fs.isdir(dir) then return found end
   for _, name in ipairs(fs.list(dir)) do
-    if name:sub(1, 2) ~= "__" and name:sub(1, 1) ~= "." and fs.isdir(dir .. "/" .. name) then found[#found + 1] = name end
+    if name:sub(1, 2) ~= "__" and name:sub(1, 1) ~= "." and fs.isdir(dir .. "/" .. name) then
+      found[#found + 1] = name
+    end
   end
   table.sort(found)
   return found

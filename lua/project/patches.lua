@@ -94,7 +94,8 @@ local function attach_versions(project, index, entry)
   local latest = opt(entry.data.latest_version)
   for i, version in ipairs(versions) do
     if opt(version.v) == nil then
-      err.raise { code = 113, message = ("models '%s': a version needs `v`"):format(entry.name), file = entry.file.display,
+      err.raise { code = 113, message = ("models '%s': a version needs `v`"):format(entry.name),
+        file = entry.file.display,
         line = lines_of(entry.lines, versions, i) }
     end
   end
@@ -171,7 +172,8 @@ local function apply_to_model(node, patch, config)
   node.access = access
   if node.contract.enforced then
     if #node.columns == 0 then
-      err.raise { code = 111, message = ("model '%s' enforces a contract, and no columns are described"):format(node.name),
+      err.raise { code = 111, message = ("model '%s' enforces a contract, and no columns are described"):format(
+        node.name),
         file = patch and patch.entry.file.display, line = patch and patch.entry.line }
     end
     node.contract.checksum = contract_checksum(node)

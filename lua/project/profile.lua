@@ -19,7 +19,8 @@ local none = value.none
 M.embedded = { dbname = "dex", user = "dex", schema = "public", threads = 4 }
 
 -- Databases that speak PostgreSQL's protocol.
-local types = { postgres = true, postgresql = true, redshift = true, greenplum = true, cockroachdb = true, cockroach = true,
+local types = { postgres = true, postgresql = true, redshift = true, greenplum = true, cockroachdb = true,
+  cockroach = true,
   materialize = true, risingwave = true, yugabyte = true, citus = true, timescale = true, alloydb = true }
 local type_names = { "embedded", "postgres", "redshift", "greenplum", "materialize", "cockroachdb" }
 
@@ -59,10 +60,10 @@ end
 local function embedded(name, target_name, settings, file)
   settings = settings or {}
   local default = M.embedded
-  local target = value.dict("host", "", "port", 5432, "user", default.user, "database", settings.dbname or default.dbname,
-    "schema", settings.schema or default.schema, "dbname", settings.dbname or default.dbname, "type", "postgres",
-    "threads", settings.threads or default.threads, "name", target_name, "target_name", target_name,
-    "profile_name", name)
+  local target = value.dict("host", "", "port", 5432, "user", default.user, "database",
+    settings.dbname or default.dbname, "schema", settings.schema or default.schema, "dbname",
+    settings.dbname or default.dbname, "type", "postgres", "threads", settings.threads or default.threads,
+    "name", target_name, "target_name", target_name, "profile_name", name)
   return { name = name, target_name = target_name, type = "embedded", target = target, params = nil, file = file,
     threads = target.threads, retries = 1, adapter_types = { "postgres" } }
 end
@@ -119,7 +120,8 @@ local function check_required(settings, opts)
     local found = false
     for _, name in ipairs(names) do found = found or value.opt(settings[name]) ~= nil end
     if not found then
-      err.raise { code = 107, message = ("profile '%s', target '%s' lacks '%s'"):format(opts.name, opts.target, names[1]),
+      err.raise { code = 107, message = ("profile '%s', target '%s' lacks '%s'"):format(opts.name, opts.target,
+        names[1]),
         file = opts.file, line = lines_of(opts.lines, opts.output),
         hint = "host, user, password, port, dbname and schema are required; `type: embedded` needs none of them" }
     end
@@ -216,12 +218,23 @@ local function without_profile(name, opts, why)
   return profile
 end
 
+---@class dex.Profile
+---@field name string
+---@field target_name string
+---@field type string
+---@field target table dict, `target` of templates
+---@field params table|nil libpq's keywords; nil means the private server
+---@field threads integer
+---@field retries integer
+---@field adapter_types string[] what dispatch looks for
+---@field file string|nil
+---@field secrets string[]
+
 --- The profile of a project. Reads files and the environment only.
 ---@param package table the root project, read but not rendered (lua/project/root.lua)
 ---@param opts table profile, profiles_dir, target, threads, vars
 ---@param problems dex.Problems
----@return {name: string, target_name: string, type: string, target: table, params: table|nil, threads: integer, retries: integer, adapter_types: string[], file: string|nil, secrets: string[]}
----  `params` are libpq's keywords; nil means the private server
+---@return dex.Profile
 function M.load(package, opts, problems)
   local secrets = {}
   local ctx = context.profile(opts.vars, secrets)
@@ -252,7 +265,8 @@ function M.load(package, opts, problems)
     elseif kind and types[kind] then
       profile = server(settings, sub)
     else
-      err.raise { code = 107, message = kind and ("profile '%s', target '%s': dex-lua has no adapter for type '%s'"):format(
+      err.raise { code = 107, message = kind
+        and ("profile '%s', target '%s': dex-lua has no adapter for type '%s'"):format(
         name, sub.target, kind) or ("profile '%s', target '%s' has no type"):format(name, sub.target), file = display,
         line = lines_of(lines, sub.output, "type"), hint = kind and err.did_you_mean(kind, type_names)
           or "types are " .. table.concat(type_names, ", ") }

@@ -101,7 +101,8 @@ local function rename_in(data, key, file, file_lines, what)
   local list = list_of(data, key, file, file_lines, what)
   for i, item in ipairs(list or {}) do
     if not value.is_dict(item) then
-      bad(file, lines_of(file_lines, list, i), ("%s: every item of `%s` must be a mapping with a name"):format(what, key))
+      bad(file, lines_of(file_lines, list, i), ("%s: every item of `%s` must be a mapping with a name"):format(what,
+        key))
     end
     item = rename_tests(item, file, file_lines)
     list[i] = item
@@ -118,7 +119,8 @@ local function move_to_config(data, entry)
     local v = data[key]
     if v ~= nil then
       if config and config[key] ~= nil then
-        bad(entry.file, lines_of(entry.lines, data, key), ("%s '%s': `%s` stands in `config` and beside it: keep the one in "
+        bad(entry.file, lines_of(entry.lines, data, key),
+          ("%s '%s': `%s` stands in `config` and beside it: keep the one in "
           .. "`config`"):format(entry.section, entry.name, key))
       end
       if not entry.own_config then
@@ -183,12 +185,14 @@ local function read_section(project, package, file, content, file_lines, section
   for i, raw in ipairs(list or {}) do
     local line = lines_of(file_lines, list, i)
     if not value.is_dict(raw) then
-      project.problems:error { code = 113, message = ("every item of `%s` must be a mapping with a name"):format(section),
+      project.problems:error { code = 113,
+        message = ("every item of `%s` must be a mapping with a name"):format(section),
         file = file.display, line = line }
     elseif type(value.opt(raw.name)) ~= "string" then
       project.problems:error { code = 113, file = file.display, line = line, message = value.opt(raw.name) == nil
         and ("an item of `%s` has no name"):format(section)
-        or ("an item of `%s` has '%s' for a name, which is no text: put it in quotes"):format(section, tostring(raw.name)) }
+        or ("an item of `%s` has '%s' for a name, which is no text: put it in quotes"):format(section,
+          tostring(raw.name)) }
     else
       local entry = { raw = raw, name = raw.name, section = section, package = package, file = file, lines = file_lines,
         line = lines_of(file_lines, raw, "name") or line }

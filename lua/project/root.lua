@@ -36,7 +36,8 @@ end
 ---@field raw table dict as written
 ---@field config table dict, rendered (after M.render)
 ---@field lines table
----@field paths table<string, string[]> folders by kind: model, seed, test, macro, snapshot, analysis, docs, hook, operation
+---@field paths table<string, string[]> folders by kind: model, seed, test, macro, snapshot, analysis, docs, hook,
+---  operation
 ---@field target_path string
 ---@field clean_targets string[]
 ---@field is_root boolean
@@ -68,7 +69,9 @@ local function check_name(package)
     bad(package, "name", ("'%s' is no name for a project: letters, digits and underscores, no digit first"):format(
       tostring(name)))
   end
-  if reserved[name] then bad(package, "name", ("'%s' is a reserved word and cannot be a project's name"):format(name)) end
+  if reserved[name] then
+    bad(package, "name", ("'%s' is a reserved word and cannot be a project's name"):format(name))
+  end
   return name
 end
 
@@ -181,7 +184,8 @@ local function check_version(package)
     if ok == nil then bad(package, key, ("'%s' is no version for require-dbt-version"):format(spec)) end
     if not ok then
       err.raise { code = 120, message = ("package '%s' needs dbt %s; dex-lua does as dbt %s does"):format(package.name,
-        table.concat(specs, ", "), M.dbt_version), file = package.file, line = lines_of(package.lines, package.raw, key) }
+        table.concat(specs, ", "), M.dbt_version), file = package.file, line = lines_of(package.lines, package.raw,
+        key) }
     end
   end
 end

@@ -69,7 +69,8 @@ function M.load(project)
       local node = build.operation(project, hook, key)
       hook.id = node.unique_id
       project.nodes[node.unique_id] = node
-      project.info[node.unique_id] = { file = hook.file, display = hook.file, line = hook.line, hooks = {}, hook = hook }
+      project.info[node.unique_id] = { file = hook.file, display = hook.file, line = hook.line, hooks = {},
+        hook = hook }
       if hook.kind == "sql" then
         project.problems:try({ file = hook.file, line = hook.line }, scan.hook, project, node, hook)
       end

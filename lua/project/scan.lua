@@ -155,7 +155,8 @@ function M.hook(project, node, hook)
   end
   if #capture.refs > 0 or #capture.sources > 0 then
     if node.resource_type == "seed" then
-      err.raise { code = 308, message = ("seed '%s' has a hook with ref() or source(): seeds cannot depend on other nodes")
+      err.raise { code = 308,
+        message = ("seed '%s' has a hook with ref() or source(): seeds cannot depend on other nodes")
         :format(node.name), file = hook.file, line = hook.line }
     end
     note(project, node, capture)

@@ -49,7 +49,8 @@ function M.parse(raw)
   local method, text = rest:match("^([%w_.]+):(.*)$")
   text = text or rest
   if text == "" then err.raise { code = 307, message = ("'%s' names no node"):format(raw) } end
-  return { raw = raw, method = method or method_of(text), value = text, at = at, parents = parents, children = children }
+  return { raw = raw, method = method or method_of(text), value = text, at = at, parents = parents,
+    children = children }
 end
 
 -- Sets of ids ------------------------------------------------------------------------------------
@@ -189,7 +190,8 @@ local function by_words(project, words, mode, warnings)
     for word in text:gmatch("%S+") do
       local d, i = by_word(project, word, mode)
       if warnings and not next(d) then
-        warnings[#warnings + 1] = err.new { code = 310, message = ("the selection '%s' matches no enabled node"):format(word),
+        warnings[#warnings + 1] = err.new { code = 310,
+          message = ("the selection '%s' matches no enabled node"):format(word),
           hint = not word:find("[:/*]") and nearest_name(project, word) or nil }
       end
       union(direct, d)
@@ -216,7 +218,8 @@ local function wanted_types(opts)
       local known = false
       for _, other in ipairs(type_names) do known = known or other == name end
       if not known then
-        err.raise { code = 307, message = ("'%s' is no resource type"):format(name), hint = err.did_you_mean(name, type_names) }
+        err.raise { code = 307, message = ("'%s' is no resource type"):format(name),
+          hint = err.did_you_mean(name, type_names) }
       end
       if name == "all" or name == "default" then return wanted end
       asked[name] = true
@@ -227,14 +230,15 @@ end
 
 --- Selects nodes.
 ---@param project table
----@param opts {select?: string[], exclude?: string[], types?: string[], resource_types?: string[], indirect_selection?: string}
----  `types` are what the command works on, `resource_types` what the user asked for
+---@param opts {select?: string[], exclude?: string[], types?: string[], resource_types?: string[],
+---  indirect_selection?: string} `types` are what the command works on, `resource_types` what the user asked for
 ---@return string[] unique_ids in graph order
 ---@return dex.Error[] warnings: words that match nothing
 function M.select(project, opts)
   local mode = opts.indirect_selection or "eager"
   if not modes[mode] then
-    err.raise { code = 307, message = ("'%s' is no mode of indirect selection: it is eager, cautious, buildable or empty")
+    err.raise { code = 307,
+      message = ("'%s' is no mode of indirect selection: it is eager, cautious, buildable or empty")
       :format(mode) }
   end
   local warnings = {}

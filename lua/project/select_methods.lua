@@ -178,7 +178,8 @@ local test_types = { generic = "generic", schema = "generic", singular = "singul
 function tests.test_type(_, selector)
   local wanted = test_types[selector]
   if not wanted then
-    err.raise { code = 307, message = ("'%s' is no type of test: it is generic, singular, unit or data"):format(selector),
+    err.raise { code = 307, message = ("'%s' is no type of test: it is generic, singular, unit or data"):format(
+      selector),
       hint = err.did_you_mean(selector, { "generic", "singular", "unit", "data" }) }
   end
   return function(node)
@@ -204,7 +205,8 @@ local version_tests = {
 function tests.version(_, selector)
   local test = version_tests[selector]
   if not test then
-    err.raise { code = 307, message = ("'%s' is no version selector: it is latest, prerelease, old or none"):format(selector) }
+    err.raise { code = 307, message = ("'%s' is no version selector: it is latest, prerelease, old or none"):format(
+      selector) }
   end
   return function(node)
     if node.resource_type ~= "model" then return false end
@@ -229,7 +231,8 @@ function M.test(project, method, selector)
   local name = table.remove(parts, 1)
   local make = tests[name]
   if not make then
-    err.raise { code = 307, message = ("'%s' is no selection method"):format(name), hint = err.did_you_mean(name, M.names)
+    err.raise { code = 307, message = ("'%s' is no selection method"):format(name),
+      hint = err.did_you_mean(name, M.names)
       or "methods are " .. table.concat(M.names, ", ") }
   end
   if name == "config" and #parts == 0 then

@@ -15,7 +15,8 @@ local M = {}
 local none, opt = value.none, value.opt
 
 local function time_threshold(given)
-  return value.dict("count", value.or_none(given and opt(given.count)), "period", value.or_none(given and opt(given.period)))
+  return value.dict("count", value.or_none(given and opt(given.count)), "period",
+    value.or_none(given and opt(given.period)))
 end
 
 -- Each threshold over the ones before it; nil from `null`, which switches freshness off.
@@ -77,8 +78,9 @@ end
 local function check_loaded_at(entry, data, settings)
   local function has(key) return opt(data[key]) ~= nil or settings and opt(settings[key]) ~= nil end
   if has("loaded_at_field") and has("loaded_at_query") then
-    err.raise { code = 113, message = ("source '%s': `loaded_at_field` and `loaded_at_query` exclude each other"):format(
-      entry.name), file = entry.file.display, line = lines_of(entry.lines, data, "name") }
+    err.raise { code = 113,
+      message = ("source '%s': `loaded_at_field` and `loaded_at_query` exclude each other"):format(entry.name),
+      file = entry.file.display, line = lines_of(entry.lines, data, "name") }
   end
 end
 
@@ -157,12 +159,15 @@ local function new_source(project, entry, data, fqn, id)
     original_file_path = entry.file.original, unique_id = id, fqn = fqn, source_name = entry.name,
     source_description = text_or(source.description, ""), loader = text_or(source.loader, ""),
     identifier = text_or(data.identifier, data.name), quoting = quoting_of(source, data),
-    loaded_at_field = settings.loaded_at_field, loaded_at_query = settings.loaded_at_query, freshness = settings.freshness,
+    loaded_at_field = settings.loaded_at_field, loaded_at_query = settings.loaded_at_query,
+    freshness = settings.freshness,
     external = external_of(data), description = text_or(data.description, ""),
     columns = columns.make(opt(data.columns)), meta = value.copy(settings.meta),
-    source_meta = merged_meta(source, opt(source.config), value.dict()), tags = value.copy(settings.tags), config = settings,
+    source_meta = merged_meta(source, opt(source.config), value.dict()), tags = value.copy(settings.tags),
+    config = settings,
     patch_path = none, unrendered_config = unrendered, relation_name = none, created_at = project.loaded_at,
-    unrendered_database = value.or_none(opt(entry.raw.database)), unrendered_schema = value.or_none(opt(entry.raw.schema)),
+    unrendered_database = value.or_none(opt(entry.raw.database)),
+    unrendered_schema = value.or_none(opt(entry.raw.schema)),
     doc_blocks = value.list(),
   }
   node.relation_name = naming.of_source(project, node)
@@ -172,7 +177,8 @@ end
 local function check_type(entry, data, key, container)
   local v = opt(data[key])
   if v ~= nil and type(v) ~= "string" then
-    err.raise { code = 113, message = ("source '%s': `%s` must be a text, not '%s'"):format(entry.name, key, tostring(v)),
+    err.raise { code = 113, message = ("source '%s': `%s` must be a text, not '%s'"):format(entry.name, key,
+      tostring(v)),
       file = entry.file.display, line = lines_of(entry.lines, container, key) }
   end
 end
@@ -199,7 +205,8 @@ local function load_table(project, entry, data)
     project.disabled[id] = value.list { node }
     project.disabled_info[node] = info
   end
-  local target = { name = entry.name .. "_" .. data.name, entry = entry, is_source = true, key = "sources." .. entry.name,
+  local target = { name = entry.name .. "_" .. data.name, entry = entry, is_source = true,
+    key = "sources." .. entry.name,
     call = ("source('%s', '%s')"):format(entry.name, data.name), refs = {},
     sources = { value.list { entry.name, data.name } }, tags = merged_tags(entry.data, data) }
   local quote = opt(data.quote_columns)
@@ -214,8 +221,9 @@ function M.load(project)
   project.sources, project.source_tests = value.dict(), {}
   for _, entry in ipairs(project.entries.sources) do
     if opt(entry.data.overrides) then
-      project.problems:warn { code = 131, message = ("source '%s': `overrides` is not supported and is left out"):format(
-        entry.name), file = entry.file.display, line = lines_of(entry.lines, entry.data, "overrides") or entry.line }
+      project.problems:warn { code = 131,
+        message = ("source '%s': `overrides` is not supported and is left out"):format(entry.name),
+        file = entry.file.display, line = lines_of(entry.lines, entry.data, "overrides") or entry.line }
     else
       for _, data in ipairs(opt(entry.data.tables) or {}) do
         project.problems:try({ file = entry.file.display, line = entry.line }, load_table, project, entry, data)

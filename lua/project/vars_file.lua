@@ -20,10 +20,12 @@ function M.load(package)
   local found = value.is_dict(content) and value.opt(content.vars)
   if found == nil or found == false then return own or value.dict() end
   if not value.is_dict(found) then
-    err.raise { code = 102, message = "`vars` must be a mapping", file = display, line = lines_of(lines, content, "vars") }
+    err.raise { code = 102, message = "`vars` must be a mapping", file = display,
+      line = lines_of(lines, content, "vars") }
   end
   if own and #own > 0 then
-    err.raise { code = 102, message = ("variables stand in both vars.yml and %s: keep one of them"):format(package.file),
+    err.raise { code = 102, message = ("variables stand in both vars.yml and %s: keep one of them"):format(
+      package.file),
       file = display, line = lines_of(lines, content, "vars") }
   end
   return found

@@ -19,7 +19,8 @@ end
 local function timing(result)
   local list = value.list()
   for _, t in ipairs(result.timing or {}) do
-    list[#list + 1] = dict("name", t.name, "started_at", time.iso(t.started_at), "completed_at", time.iso(t.completed_at))
+    list[#list + 1] = dict("name", t.name, "started_at", time.iso(t.started_at), "completed_at",
+      time.iso(t.completed_at))
   end
   return list
 end
@@ -59,8 +60,8 @@ function M.run_results(job, results)
     "results", list, "elapsed_time", time.now() - job.started_at, "args", job.args))
 end
 
-local hook_fields = { "node", "name", "kind", "phase", "place", "file", "line", "transaction", "started_at", "seconds", "rows",
-  "status", "message", "sql" }
+local hook_fields = { "node", "name", "kind", "phase", "place", "file", "line", "transaction", "started_at", "seconds",
+  "rows", "status", "message", "sql" }
 
 --- Writes hook_results.json: a record for every hook that ran, in order.
 ---@param job table of lua/pipeline.lua

@@ -73,7 +73,8 @@ function Log:on_run_start(data)
   self.total = data.total
   emit(self, "info", "MainReportVersion", "A001", "Running with dex-lua=" .. core.version,
     dict("log_version", 3, "version", core.version))
-  emit(self, "info", "FoundStats", "W006", "Found " .. data.total .. " nodes", dict("stat_line", data.total .. " nodes"))
+  emit(self, "info", "FoundStats", "W006", "Found " .. data.total .. " nodes",
+    dict("stat_line", data.total .. " nodes"))
 end
 
 function Log:on_node_start(data)

@@ -67,7 +67,9 @@ local function draw(self)
     local room = self.width - #right - 2
     lines[i] = self.paint("grey", ("%-" .. room .. "s %s"):format(left:sub(1, room), right))
   end
-  if #self.running > shown then lines[#lines + 1] = self.paint("grey", ("        and %d more"):format(#self.running - shown)) end
+  if #self.running > shown then
+    lines[#lines + 1] = self.paint("grey", ("        and %d more"):format(#self.running - shown))
+  end
   self.block = #lines
   term.write(1, table.concat(lines, "\n") .. "\n")
 end
@@ -253,8 +255,8 @@ function Terminal:finish(summary)
     for _, result in ipairs(self.failures) do
       if result.error then
         self:print(errors.format(result.error, { width = self.width, paint = self.paint,
-          debug = self.level == levels.debug, label = self.paint("red", result.kind .. " " .. result.name) .. ": error " ..
-          tostring(result.error.code) }))
+          debug = self.level == levels.debug,
+          label = ("%s: error %s"):format(self.paint("red", result.kind .. " " .. result.name), result.error.code) }))
       else
         self:print(self.paint("red", result.kind .. " " .. result.name) .. ": " .. (result.message or result.status))
         if result.file then self:print("  " .. self.paint("bold", errors.relative(result.file)

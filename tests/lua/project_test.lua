@@ -65,7 +65,8 @@ end)
 
 test("grants: + extends, its absence replaces", function()
   local project = fixture.load {
-    ["dbt_project.yml"] = "name: shop\nprofile: shop\nmodels:\n  +grants: {select: [a]}\n  shop:\n    +grants: {+select: b, insert: c}\n",
+    ["dbt_project.yml"] = "name: shop\nprofile: shop\nmodels:\n  +grants: {select: [a]}\n  shop:\n" ..
+      "    +grants: {+select: b, insert: c}\n",
     ["models/m.sql"] = "{{ config(grants={'+select': ['d'], 'insert': ['e']}) }} select 1",
   }
   local grants = project.nodes["model.shop.m"].config.grants
@@ -148,7 +149,8 @@ profile: shop
 models:
   +post-hook: [{name: a, sql: "select 'a'"}, {name: b, sql: "select 'b'"}, "select 'c'"]
 ]],
-    ["models/m.sql"] = "{{ config(post_hook=[{'name': 'a', 'sql': 'select 2'}, {'name': 'b', 'enabled': false}]) }} select 1",
+    ["models/m.sql"] = "{{ config(post_hook=[{'name': 'a', 'sql': 'select 2'}, {'name': 'b', 'enabled': false}]) }} " ..
+      "select 1",
     ["models/n.sql"] = "select 1",
   }
   local project = fixture.load(files)
@@ -167,7 +169,8 @@ end)
 
 test("refs in hooks are dependencies", function()
   local project = fixture.load {
-    ["dbt_project.yml"] = "name: shop\nprofile: shop\nmodels:\n  shop:\n    b:\n      +post-hook: \"select * from {{ ref('a') }}\"\n",
+    ["dbt_project.yml"] = "name: shop\nprofile: shop\nmodels:\n  shop:\n    b:\n" ..
+      "      +post-hook: \"select * from {{ ref('a') }}\"\n",
     ["models/a.sql"] = "select 1",
     ["models/b.sql"] = "select 2",
   }
@@ -273,7 +276,8 @@ test("what is read without being compiled is what a render finds", function()
     ["models/a.sql"] = "select 1",
     ["models/plain.sql"] = "{{ config(materialized='incremental', tags=['x']) }} select * from {{ ref('a') }}"
       .. "{% if is_incremental() %} where {{ ref('nope') }} {% endif %}",
-    ["models/rendered.sql"] = "{{ config(materialized=id('incremental'), tags=['x']) }} select * from {{ ref(id('a')) }}"
+    ["models/rendered.sql"] = "{{ config(materialized=id('incremental'), tags=['x']) }} " ..
+      "select * from {{ ref(id('a')) }}"
       .. "{% if is_incremental() %} where {{ ref('nope') }} {% endif %}",
   }
   local project = fixture.load(files)
@@ -288,7 +292,8 @@ test("names are made by the project's macros", function()
   local project = fixture.load {
     ["macros/names.sql"] = [[
 {% macro generate_schema_name(custom_schema_name, node) -%}
-  {%- if custom_schema_name is none -%} {{ target.schema }} {%- else -%} {{ custom_schema_name }}_{{ node.name }} {%- endif -%}
+  {%- if custom_schema_name is none -%} {{ target.schema }} {%- else -%}
+  {{ custom_schema_name }}_{{ node.name }} {%- endif -%}
 {%- endmacro %}
 {% macro default__generate_alias_name(custom_alias_name=none, node=none) %}x_{{ node.name }}{% endmacro %}
 ]],
@@ -387,7 +392,8 @@ if not (home and require("dex.fs").exists(home .. "/.dbt/profiles.yml")) then
     local project = fixture.load { ["profiles.yml"] = false }
     equal(project.profile.params, nil)
     equal(project.profile.type .. " " .. project.profile.target_name, "embedded default")
-    matches(fixture.failure({ ["profiles.yml"] = false }, { target = "prod" }), "^104 target 'prod' was asked for, but there is no")
+    matches(fixture.failure({ ["profiles.yml"] = false }, { target = "prod" }),
+      "^104 target 'prod' was asked for, but there is no")
   end)
 end
 
@@ -395,7 +401,8 @@ test("dex_project.yml, and settings that templates give", function()
   local project = fixture.load({
     ["dbt_project.yml"] = false,
     ["dex_project.yml"] = "name: shop\nprofile: \"{{ var('p', 'shop') }}\"\nmodel-paths: [sql]\n"
-      .. "models:\n  shop:\n    +enabled: \"{{ target.name == 'dev' and var('on', true) }}\"\n    +tags: [\"{{ target.schema }}\"]\n",
+      .. "models:\n  shop:\n    +enabled: \"{{ target.name == 'dev' and var('on', true) }}\"\n" ..
+      "    +tags: [\"{{ target.schema }}\"]\n",
     ["sql/a.sql"] = "select 1",
   })
   equal(project.nodes["model.shop.a"].config.enabled, true)
@@ -418,7 +425,8 @@ test("snapshots in blocks and in properties files", function()
     ["models/m.sql"] = "select 1 as id",
     ["snapshots/all.sql"] = "{% snapshot one %}\n{{ config(unique_key='id', strategy='check', check_cols='all') }}\n"
       .. "select * from {{ ref('m') }}\n{% endsnapshot %}\n",
-    ["snapshots/p.yml"] = "snapshots:\n- name: two\n  relation: ref('m')\n  config: {unique_key: id, strategy: check, check_cols: all}\n",
+    ["snapshots/p.yml"] = "snapshots:\n- name: two\n  relation: ref('m')\n" ..
+      "  config: {unique_key: id, strategy: check, check_cols: all}\n",
   }
   equal(list(project.nodes["snapshot.shop.one"].fqn), "shop all one")
   equal(project.info["snapshot.shop.one"].line, 2)
@@ -439,7 +447,8 @@ end)
 test("dbtignore", function()
   local project = fixture.load {
     [".dbtignore"] = "# comment\n*.draft.sql\n!keep.draft.sql\nold/\n/models/sub/x*.sql\n",
-    ["models/a.sql"] = "select 1", ["models/b.draft.sql"] = "select 1", ["models/keep.draft.sql"] = "select 1", ["models/old/c.sql"] = "select 1",
+    ["models/a.sql"] = "select 1", ["models/b.draft.sql"] = "select 1", ["models/keep.draft.sql"] = "select 1",
+    ["models/old/c.sql"] = "select 1",
     ["models/sub/xy.sql"] = "select 1", ["models/sub/y.sql"] = "select 1", ["models/.hidden.sql"] = "select 1",
   }
   local names = {}
@@ -473,7 +482,8 @@ local function fails(name, files, text, opts)
   test(name, function() equal(fixture.failure(files, opts), text) end)
 end
 
-fails("no project file", { ["dbt_project.yml"] = false, ["profiles.yml"] = "x: {}\n" }, "102 there is no dbt_project.yml in '' (run it in the project's folder, or name that with --project-dir)")
+fails("no project file", { ["dbt_project.yml"] = false, ["profiles.yml"] = "x: {}\n" },
+  "102 there is no dbt_project.yml in '' (run it in the project's folder, or name that with --project-dir)")
 fails("unknown ref", { ["models/a.sql"] = "select 1", ["models/b.sql"] = "\nselect *\nfrom {{ ref('aa') }}" },
   "301 models/b.sql:3: model 'b' depends on a node named 'aa', which was not found (did you mean 'a'?)")
 fails("ref to a disabled node", { ["models/a.sql"] = "{{ config(enabled=false) }} select 1",
@@ -489,21 +499,23 @@ fails("duplicate names", { ["models/x/a.sql"] = "select 1", ["models/y/a.sql"] =
   "116 models/y/a.sql:1: two models have the name 'a': the other one is models/x/a.sql " ..
   "(rename one of them: ref() finds a node by its name)")
 fails("duplicate relations", { ["models/a.sql"] = "select 1", ["models/b.sql"] = "{{ config(alias='a') }} select 1" },
-  "117 models/b.sql:1: model 'b' and model 'a' would both be built as \"db\".\"sch\".\"a\": the other one is models/a.sql " ..
-  "(give one of them another alias or schema)")
+  "117 models/b.sql:1: model 'b' and model 'a' would both be built as \"db\".\"sch\".\"a\": the other one is " ..
+  "models/a.sql (give one of them another alias or schema)")
 fails("described twice", { ["models/a.sql"] = "select 1", ["models/p.yml"] = "models: [{name: a}]\n",
   ["models/q.yml"] = "models:\n\n- name: a\n" },
   "118 models/q.yml:3: model 'a' is described twice: also in models/p.yml, line 1")
 fails("missing profile", { ["dbt_project.yml"] = "name: shop\nprofile: shp\n" },
   "104 profiles.yml:1: there is no profile 'shp' in profiles.yml: it has shop (did you mean 'shop'?)")
-fails("unknown target", {}, "106 profiles.yml:3: profile 'shop' has no target 'prd': it has dev, prod (did you mean 'prod'?)",
+fails("unknown target", {},
+  "106 profiles.yml:3: profile 'shop' has no target 'prd': it has dev, prod (did you mean 'prod'?)",
   { target = "prd" })
 fails("unknown type of database", { ["profiles.yml"] = "shop:\n  outputs:\n    default:\n      type: snowflake\n" },
   "107 profiles.yml:4: profile 'shop', target 'default': dex-lua has no adapter for type 'snowflake' " ..
   "(types are embedded, postgres, redshift, greenplum, materialize, cockroachdb)")
 fails("env_var without a value", { ["profiles.yml"] =
   "shop:\n  outputs:\n    default:\n      type: postgres\n      host: \"{{ env_var('DEX_NO_SUCH_VARIABLE') }}\"\n" },
-  "105 profiles.yml:5: shop.outputs.default.host: environment variable 'DEX_NO_SUCH_VARIABLE' is not set and has no default")
+  "105 profiles.yml:5: shop.outputs.default.host: environment variable 'DEX_NO_SUCH_VARIABLE' is not set and has " ..
+  "no default")
 fails("both spellings of a hook", { ["models/a.sql"] = "select 1\n{{ config({'pre_hook': 'x', 'pre-hook': 'y'}) }}" },
   "111 models/a.sql:2: model 'a': 'pre_hook' and 'pre-hook' are the same setting: keep one of them")
 fails("a hook with an unknown key", { ["models/a.sql"] = "select 1",
@@ -516,12 +528,14 @@ fails("unknown generic test", { ["models/a.sql"] = "select 1",
   ["models/p.yml"] = "models:\n- name: a\n  columns:\n  - name: x\n    tests:\n    - uniqe\n" },
   "115 models/p.yml:6: there is no generic test 'uniqe' (did you mean 'unique'?)")
 fails("arguments beside a test's name", { ["models/a.sql"] = "select 1",
-  ["models/p.yml"] = "models:\n- name: a\n  columns:\n  - name: x\n    tests:\n    - accepted_values:\n      values: [1]\n" },
+  ["models/p.yml"] = "models:\n- name: a\n  columns:\n  - name: x\n    tests:\n    - accepted_values:\n" ..
+    "      values: [1]\n" },
   "114 models/p.yml:6: test on 'a', column 'x': a test is one name with its arguments, and here are 2 keys: " ..
   "accepted_values, values (indent the arguments below the test's name)")
 fails("a section that is no list", { ["models/p.yml"] = "models:\n  name: a\n" },
   "113 models/p.yml:1: the properties file: `models` must be a list")
-fails("an entry without a name", { ["models/p.yml"] = "models:\n- name: a\n- description: x\n", ["models/a.sql"] = "select 1" },
+fails("an entry without a name", { ["models/p.yml"] = "models:\n- name: a\n- description: x\n",
+  ["models/a.sql"] = "select 1" },
   "113 models/p.yml:3: an item of `models` has no name")
 fails("unknown docs block", { ["models/a.sql"] = "select 1", ["models/d.md"] = "{% docs words %}x{% enddocs %}",
   ["models/p.yml"] = "models:\n- name: a\n  description: \"{{ doc('word') }}\"\n" },
@@ -531,9 +545,11 @@ fails("a block that is not closed", { ["macros/m.sql"] = "\n{% macro m() %}\nx\n
 fails("a hook of a seed with a ref", { ["seeds/s.csv"] = "a\n1\n", ["models/a.sql"] = "select 1",
   ["seeds/p.yml"] = "seeds:\n- name: s\n  config:\n    post_hook: \"select * from {{ ref('a') }}\"\n" },
   "308 seeds/p.yml:4: seed 's' has a hook with ref() or source(): seeds cannot depend on other nodes")
-fails("a version of dbt that is not there", { ["dbt_project.yml"] = "name: shop\nprofile: shop\nrequire-dbt-version: \">=2.0.0\"\n" },
+fails("a version of dbt that is not there",
+  { ["dbt_project.yml"] = "name: shop\nprofile: shop\nrequire-dbt-version: \">=2.0.0\"\n" },
   "120 dbt_project.yml:3: package 'shop' needs dbt >=2.0.0; dex-lua does as dbt 1.12.3 does")
-fails("a package that is not installed", { ["packages.yml"] = "packages:\n- package: dbt-labs/dbt_utils\n  version: 1.0.0\n" },
+fails("a package that is not installed",
+  { ["packages.yml"] = "packages:\n- package: dbt-labs/dbt_utils\n  version: 1.0.0\n" },
   "119 packages.yml:2: a package is not installed in dbt_packages: dbt_utils")
 
 test("template errors name file and line", function()
@@ -541,8 +557,10 @@ test("template errors name file and line", function()
   matches(failure("select 1\n\n{% if %}"), "^201 models/a.sql:3: ")
   matches(failure("select 1\n{{ config(materialized=nope()) }}"), "^202 models/a.sql:2: .*nope")
   matches(failure("\n\nselect {{ exceptions.raise_compiler_error('no') }}"), "models/a.sql:3: no")
-  matches(fixture.failure { ["macros/m.sql"] = "\n{% macro m() %}\n{{ 1 + }}\n{% endmacro %}" }, "^201 macros/m.sql:3: ")
-  matches(fixture.failure { ["dbt_project.yml"] = "name: shop\nprofile: shop\non-run-start:\n- select 1\n- '{{ 1 + }}'\n" },
+  matches(fixture.failure { ["macros/m.sql"] = "\n{% macro m() %}\n{{ 1 + }}\n{% endmacro %}" },
+    "^201 macros/m.sql:3: ")
+  matches(fixture.failure {
+    ["dbt_project.yml"] = "name: shop\nprofile: shop\non-run-start:\n- select 1\n- '{{ 1 + }}'\n" },
     "^201 dbt_project.yml:5: ")
 end)
 
@@ -553,7 +571,8 @@ test("SQL that is in no file", function()
   equal(project.info[id].display, "--inline")
   local ok, e = pcall(require("project").inline, project, "select * from {{ ref('b') }}")
   equal(ok, false)
-  equal(e.code .. " " .. tostring(e), "301 --inline:1: analysis 'inline_query' depends on a node named 'b', which was not found")
+  equal(e.code .. " " .. tostring(e),
+    "301 --inline:1: analysis 'inline_query' depends on a node named 'b', which was not found")
 end)
 
 test("all errors are reported, not the first", function()
@@ -600,7 +619,8 @@ test("a test on a missing model is left out with a warning", function()
     ["tests/t.sql"] = "select * from {{ ref('nope') }}",
   }
   equal(#project.nodes, 0)
-  matches(fixture.warnings(project), "309 tests/t.sql:1: test 't' depends on a node named 'nope', which was not found: the test is left out")
+  matches(fixture.warnings(project),
+    "309 tests/t.sql:1: test 't' depends on a node named 'nope', which was not found: the test is left out")
 end)
 
 fixture.clean()

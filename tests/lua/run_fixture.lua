@@ -113,14 +113,17 @@ function Project:rows(sql)
 end
 
 -- A reporter that only remembers.
+local Recorder = {}
+Recorder.__index = Recorder
+
+function Recorder:event(name, data) self.events[#self.events + 1] = { name = name, data = data } end
+function Recorder:log(level, text) self.messages[#self.messages + 1] = level .. ": " .. text end
+function Recorder:warning(e) self.warnings[#self.warnings + 1] = e end
+function Recorder:failure(e) self.failed = e end
+function Recorder.tick() end
+
 local function recorder()
-  local self = { events = {}, messages = {}, warnings = {} }
-  function self:event(name, data) self.events[#self.events + 1] = { name = name, data = data } end
-  function self:log(level, text) self.messages[#self.messages + 1] = level .. ": " .. text end
-  function self:warning(e) self.warnings[#self.warnings + 1] = e end
-  function self:failure(e) self.failed = e end
-  function self.tick() end
-  return self
+  return setmetatable({ events = {}, messages = {}, warnings = {} }, Recorder)
 end
 
 --- Runs a command of the project. Raises what stops it before any node.

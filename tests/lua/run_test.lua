@@ -71,7 +71,8 @@ end
 tap.test("the phases come in their order, each in its place of the transaction", function()
   local seen = {}
   local handlers = {}
-  for _, name in ipairs { "start", "compile", "pre_outside", "pre_hooks", "build", "post_hooks", "post_outside", "always",
+  for _, name in ipairs { "start", "compile", "pre_outside", "pre_hooks", "build", "post_hooks", "post_outside",
+    "always",
     "on_failure", "report" } do
     handlers[name] = function(ctx)
       if name == "start" then ctx.has_always, ctx.has_on_failure = true, true end
@@ -116,7 +117,8 @@ tap.test("tests have no transaction, ephemeral nodes no connection", function()
   local nodes = plan("a", "b")
   nodes[1].kind, nodes[2].kind = "test", "ephemeral"
   local seen = {}
-  local function note(ctx) seen[#seen + 1] = ctx.id .. "." .. ctx.phase .. "=" .. (ctx.conn and ctx.conn:txn() or "none") end
+  local function note(ctx) seen[#seen + 1] = ctx.id .. "." .. ctx.phase .. "=" ..
+    (ctx.conn and ctx.conn:txn() or "none") end
   execute(nodes, { compile = note, pre_hooks = note, build = note, post_hooks = note }, { threads = 1 })
   tap.eq(joined(seen), "a.compile=idle a.pre_hooks=idle a.build=idle a.post_hooks=idle b.compile=none")
 end)
@@ -150,7 +152,8 @@ tap.test("a node that needs no connection waits for none", function()
 end)
 
 tap.test("without a pool, nodes run all the same", function()
-  local log, summary = execute(plan("a", "b < a"), { build = function(ctx) tap.eq(ctx.conn, nil) end }, { pool = false })
+  local log, summary = execute(plan("a", "b < a"), { build = function(ctx) tap.eq(ctx.conn, nil) end },
+    { pool = false })
   tap.eq(joined(log), "a:success b:success")
   tap.eq(summary.counts, { success = 2 })
 end)
@@ -314,7 +317,8 @@ tap.test("a transaction left open outside is rolled back and is a failure", func
   local kept, keep = keeper()
   execute(plan "a", { report = keep, post_outside = function(ctx) ctx.conn:exec "begin; create table open_a()" end,
     build = function(ctx) ctx.conn:exec "create table built_a()" end })
-  tap.eq({ kept.a.status, kept.a.error.code, kept.a.failed_phase, kept.a.committed }, { "error", 506, "post_outside", true })
+  tap.eq({ kept.a.status, kept.a.error.code, kept.a.failed_phase, kept.a.committed },
+    { "error", 506, "post_outside", true })
   tap.eq({ exists "open_a", exists "built_a" }, { false, true })
 end)
 
@@ -493,7 +497,8 @@ tap.test("cancel ends queries on the server, rolls back, and tells every node", 
   tap.eq(sleeping(), 0)
   tap.eq({ summary.cancelled, summary.reason }, { true, "SIGINT" })
   tap.eq(joined(skipped), "c(cancelled)")
-  tap.eq({ kept.a.status, kept.b.status, kept.d.status, kept.e.status }, { "cancelled", "cancelled", "success", "cancelled" })
+  tap.eq({ kept.a.status, kept.b.status, kept.d.status, kept.e.status },
+    { "cancelled", "cancelled", "success", "cancelled" })
   tap.eq({ exists "cancelled_a", exists "cancelled_d" }, { false, true })
   tap.eq(summary.counts, { cancelled = 3, success = 1, skipped = 1 })
 end)
@@ -682,7 +687,8 @@ tap.test("the phase table", function()
     names[i], transactions[i] = phase.name, phase.transaction
     tap.ok(#phase.does > 0 and #phase.when > 0 and type(phase.skipped_by) == "table")
   end
-  tap.eq(joined(names), "lease compile pre_outside begin pre_hooks build post_hooks commit post_outside on_failure always report")
+  tap.eq(joined(names),
+    "lease compile pre_outside begin pre_hooks build post_hooks commit post_outside on_failure always report")
   tap.eq(joined(transactions), "none none none opens inside inside inside closes none own own none")
 end)
 

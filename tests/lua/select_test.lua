@@ -7,7 +7,8 @@ local test, equal = tap.test, tap.eq
 
 -- raw -> a -> b -> d, a -> c -> d, e alone; tests on a and b; a source below c.
 local project = fixture.load {
-  ["dbt_project.yml"] = "name: shop\nprofile: shop\nmodels:\n  shop:\n    marts: {+tags: [nightly], +materialized: table}\n",
+  ["dbt_project.yml"] = "name: shop\nprofile: shop\nmodels:\n  shop:\n" ..
+    "    marts: {+tags: [nightly], +materialized: table}\n",
   ["packages.yml"] = "packages: [{local: inner}]\n",
   ["inner/dbt_project.yml"] = "name: inner\n",
   ["inner/models/pm.sql"] = "select 1",
@@ -31,7 +32,8 @@ exposures: [{name: board, type: dashboard, owner: {name: me}, depends_on: [ref('
 
 local short = {}
 for id, node in pairs(project.nodes) do
-  short[id] = node.resource_type == "test" and (node.name:match("^unique") or node.name:match("^rel") or "check") or node.name
+  short[id] = node.resource_type == "test" and (node.name:match("^unique") or node.name:match("^rel") or "check")
+    or node.name
 end
 
 local function chosen(words, opts)

@@ -1,0 +1,223 @@
+--- What each error code means and what to do: `dex-lua help errors`, `dex-lua help errors 401`. A check in tests/
+-- compares this table with the codes that are used. Warnings have codes, too.
+
+local usage = require "help.usage"
+
+local M = {}
+
+--- The ranges of the codes. A code stands in the range of its hundred.
+M.ranges = {
+  { 1, "The command line, the project, files" },
+  { 2, "Templates" },
+  { 3, "The graph and selection" },
+  { 4, "The database" },
+  { 5, "Hooks and operations" },
+  { 9, "Inside of dex-lua" },
+}
+
+--- Per code: what it means, and what to do.
+---@type table<integer, {[1]: string, [2]: string}>
+M.codes = {
+  -- Command line, project and files
+  [101] = { "The command line is wrong: an unknown command, operation or option, or a bad value.",
+    "`dex-lua COMMAND --help` shows what a command takes." },
+  [102] = { "There is no project in this folder, or its dbt_project.yml (dex_project.yml) has a wrong entry.",
+    "Go to the project's folder or name it with --project-dir; else correct the line that is named." },
+  [103] = { "A YAML file is not valid YAML, or not of the form that is expected.",
+    "Correct the line. Most often it is indentation, a tab, or an unquoted value with `: `, `{` or `%`." },
+  [104] = { "The profile, or the folder of profiles.yml, was not found.",
+    "See `profile:` in dbt_project.yml, --profile and --profiles-dir. Without any profile a project runs on its own " ..
+    "private server." },
+  [105] = { "An environment variable is not set, or its use is not allowed here.",
+    "Set it, give env_var() a default, and keep DBT_ENV_SECRET_ variables to profiles.yml." },
+  [106] = { "The profile has no target of that name.", "See `target:` and `outputs:` of the profile, and --target." },
+  [107] = { "The profile is incomplete, or a value in it is wrong.",
+    "Correct the line. Host, user, password, port, dbname and schema are required; `type: embedded` needs none." },
+  [108] = { "A variable has no value and var() has no default.",
+    "Give it under `vars:` in dbt_project.yml, with --vars, or as the second argument of var()." },
+  [110] = { "A file or folder could not be read or written.",
+    "The system's words say why: look at the path, its permissions, and the space that is left." },
+  [111] = { "A setting of a node has a value that it cannot have, or two settings contradict each other.",
+    "The message names the allowed values. It came from dbt_project.yml, a properties file or config()." },
+  [112] = { "A hook is declared wrongly.",
+    "A hook is SQL text, a mapping with `sql`, `lua` or `operation`, or a list of those." },
+  [113] = { "An entry of a properties file is wrong.", "Correct the line: every entry is a mapping with a name." },
+  [114] = { "A test is declared wrongly.",
+    "A test is a name, or a mapping of a name to its arguments, in the list `data_tests`." },
+  [115] = { "There is no generic test of that name.",
+    "unique, not_null, accepted_values and relationships are built in; others are {% test %} blocks." },
+  [116] = { "Two nodes, sources or macros of one kind have the same name.",
+    "Rename one of them: ref(), source() and calls find things by their names." },
+  [117] = { "Two nodes would be built as the same relation, or a naming macro gave no name.",
+    "Give one of them another alias or schema, or correct generate_schema_name and its like." },
+  [118] = { "A node is described twice in properties files.", "Keep one of the two entries." },
+  [119] = { "A package is missing, or packages.yml is wrong.",
+    "Packages are folders: install them with dbt deps, or name them under `local:`." },
+  [120] = { "The project or a package asks for another version of dbt (require-dbt-version).",
+    "Use a version of the package that goes with the dbt named in the message, or widen the range." },
+  [121] = { "A docs block is missing, or stands there twice.", "See {% docs name %} in the project's .md files." },
+  [122] = { "The config() of an operation is wrong.", "The message names the allowed values." },
+  [123] = { "A text is not valid JSON.", "Correct the line and column that are named." },
+  [124] = { "A value cannot be written as JSON: a function, a number that JSON lacks, or too deep a nesting.",
+    "Give tojson() and the like only texts, numbers, booleans, lists and mappings." },
+  [130] = { "Warning: a file has a key that dex-lua does not know.",
+    "Correct it. Settings of your own belong under `meta:`." },
+  [131] = { "Warning: an entry of a properties file belongs to no node, or to one of another kind.",
+    "Correct the name or the section, or remove the entry." },
+  [132] = { "Warning: dbt_project.yml configures a folder that holds no node.", "Correct the path, or remove it." },
+  [133] = { "Warning: an ephemeral model has hooks, which never run.", "Move them to a model that is built." },
+  [134] = { "Warning: a setting that is a mapping was read as the name of a folder.", "Write it with a plus: +name." },
+  [136] = { "Warning: dbt_project.yml has an old name of a setting.", "Use the new name, which the message gives." },
+  [160] = { "A row of a seed has more or fewer cells than its header.",
+    "Correct the line: a cell that holds the delimiter or a line end needs double quotes." },
+  [161] = { "A quoted cell of a seed never ends.", "Close the quote; a quote inside of quotes is written twice." },
+  [162] = { "A seed has no header row.", "The first line of a CSV file names its columns." },
+  [163] = { "A seed cannot be loaded: a view has its name.", "Drop the view, or give the seed another alias." },
+  [164] = { "A seed has a column that its table lacks.", "`dex-lua seed --full-refresh` makes the table anew." },
+  [165] = { "The database refused a cell of a seed.",
+    "Correct the cell, set `column_types` of the seed, or make the table anew with --full-refresh." },
+  [166] = { "The delimiter of a seed is not one character.", "See `delimiter` in the seed's settings." },
+  [170] = { "`store_failures_as` has a wrong value.", "It is table, view or ephemeral." },
+  [171] = { "A test's query did not give one row with a number.",
+    "`fail_calc` must be an aggregate such as count(*) that never gives NULL; write coalesce(..., 0)." },
+  [175] = { "There is no materialization of that name.",
+    "The built-in ones are table, view and ephemeral; others are {% materialization %} blocks." },
+  [176] = { "dex-lua does not have this materialization of dbt yet.",
+    "A {% materialization name, default %} block of the project's own is used when there is one." },
+
+  -- Templates
+  [201] = { "A template has a syntax error.", "Correct the line: a block or expression is incomplete or unknown." },
+  [202] = { "A template uses a name that is not defined, or a column that a result lacks.",
+    "Correct the name, or give it a value: {{ name | default('...') }}." },
+  [203] = { "A template uses something where it has no place, such as return() outside of a macro.",
+    "Move it into a macro." },
+  [204] = { "A value in a template has the wrong type, or an argument does not fit.",
+    "Look at what the line gives to the operator, filter or macro that is named." },
+  [205] = { "An expression in a template failed: a missing key, a division by zero, a bad date, ...",
+    "The words are Python's, as in dbt. Look at the values in the line." },
+  [206] = { "Macros, loops or values are nested without end.", "Look for a macro that calls itself." },
+  [207] = { "A template reached for something that templates may not touch.", "Leave it out." },
+  [231] = { "exceptions.raise_compiler_error() or one of its kind was called.", "The message is the macro's own." },
+  [232] = { "ref() or source() has the wrong arguments.",
+    "Write ref('model'), ref('package', 'model'), ref('model', " ..
+    "version=1), or source('source', 'table')." },
+  [233] = { "ref() or source() in a macro or hook names something that is not there, or is disabled.",
+    "Correct the name; `dex-lua ls` lists the nodes." },
+  [234] = { "A ref() was not seen when the files were read, so the order of the run does not know of it.",
+    "Add a comment that is always rendered: -- depends_on: {{ ref('...') }}" },
+  [235] = { "An ephemeral model is used where a relation of the database is needed.",
+    "Make it a view or a table, or use it in a model's SQL only." },
+  [236] = { "config() has a wrong or missing setting.", "Correct it as the message says." },
+  [237] = { "There is no macro of that name, or adapter.dispatch() was called wrongly.",
+    "Correct the name; adapter.dispatch('name', 'package')(...) is the form." },
+  [238] = { "The result of a statement was taken twice.", "load_result() gives it once: keep it in a variable." },
+  [240] = { "An argument of an adapter method, a relation or a column is wrong.", "Correct it as the message says." },
+  [241] = { "A model and its contract differ.",
+    "Give every column a `data_type` in the properties file, and make names and types agree." },
+  [242] = { "This function is not available here, or not on PostgreSQL.", "Leave it out, or test target.type." },
+  [243] = { "The name of a relation is longer than PostgreSQL allows, 63 characters.",
+    "Give the node a shorter alias." },
+  [244] = { "A model is in Python, which PostgreSQL cannot run.", "Write it in SQL, or disable it." },
+  [245] = { "A constraint is declared wrongly.", "Its type is check, not_null, unique, primary_key or foreign_key." },
+
+  -- Graph
+  [301] = { "A node refers to a node that does not exist.", "Correct the name in ref()." },
+  [302] = { "Nodes depend on each other in a circle.", "Break the circle that the message shows." },
+  [303] = { "A node refers to a source that does not exist.", "Correct source(), or declare it in a properties file." },
+  [304] = { "A node refers to a node or source that is disabled.", "Enable it, or disable what refers to it." },
+  [305] = { "Several packages have a node of that name.", "Name the package: ref('package', 'name')." },
+  [306] = { "A model may not refer to this model, which is private or protected.",
+    "See `access` and `group` of the model." },
+  [307] = { "A selector of --select or --exclude is wrong.",
+    "Names, path:..., tag:..., source:..., config.x:y, +parents, children+ are the usual ones." },
+  [308] = { "A hook of a seed has a ref() or source(), and seeds depend on nothing.",
+    "Move the hook to a model, or to on-run-end." },
+  [309] = { "Warning: a test refers to a node that does not exist and is left out.", "Correct the name in the test." },
+  [310] = { "Warning: a selector matches no enabled node.", "Correct the name; `dex-lua ls` lists the nodes." },
+
+  -- Database
+  [401] = { "The database refused a statement; its SQLSTATE is given.",
+    "The words, the detail and the hint are PostgreSQL's; the line is that of your file where it is known." },
+  [402] = { "The connection was lost while a statement ran.",
+    "Look into the server's log: was it stopped, or was the session ended? Then run again." },
+  [403] = { "No connection to the database: not reachable, or user, password or database were refused.",
+    "`dex-lua debug` shows what is used. Correct the profile, or start the server." },
+  [404] = { "A connection was used in a way that it cannot be, or after it was closed.",
+    "Keep hook objects and results to the hook that got them." },
+  [405] = { "The source of a COPY ended with an error, so nothing of it was kept.",
+    "The message is the source's: the file that is read, or the hook's iterator." },
+  [406] = { "A result is too large, or the server sent what was not expected.",
+    "Fetch fewer rows: hook:rows() streams them." },
+  [421] = { "There is no connection at this point, so nothing can be queried.",
+    "Run queries while a node, hook or operation runs; `if execute` guards a template." },
+  [422] = { "A relation or schema is in another database than the target's.",
+    "PostgreSQL reaches one database per connection: leave `database` out." },
+  [423] = { "A relation is there whose name differs only in the case of its letters.",
+    "Drop or rename one of them, or set `quoting`." },
+  [424] = { "A relation is missing, or is of another kind than is needed.", "Build it first, or drop or rename it." },
+
+  -- Hooks and operations
+  [501] = { "A statement of a hook failed.", "The words are PostgreSQL's; file and line are those of the hook." },
+  [502] = { "A Lua hook raised an error.", "See the file and line; --debug shows the way there." },
+  [503] = { "A file of the hooks folder does not load.",
+    "Correct it. A hook module ends with `return` and its table of functions." },
+  [504] = { "There is no such hook module, or no such function in it.",
+    "`lua: audit.row_count` is the function row_count of hooks/audit.lua." },
+  [505] = { "A hook or operation ended the transaction that it runs in.",
+    "Leave out its commit or rollback, or declare it with `transaction: false`." },
+  [506] = { "A hook outside of the transaction left one of its own open, which was rolled back.",
+    "End it with commit, or declare the hook with `transaction: true`." },
+  [507] = { "A hook took longer than its timeout.", "Raise `timeout`, or make it faster." },
+  [508] = { "A hook called hook:fail().", "The message is the hook's own." },
+  [509] = { "A Lua hook used its `hook` object wrongly, or a field that is not there.",
+    "The message names the nearest one; stdlib/README.md explains all of them." },
+  [510] = { "A Lua hook returned something that is no SQL.", "Return nothing, or SQL as text." },
+  [512] = { "before_begin() stands inside of a hook's text, where it comes too late.",
+    "Write config(pre_hook=before_begin(\"...\")), or {sql: ..., transaction: false}." },
+  [513] = { "A hook names an operation that is not there, or several of that name.",
+    "Name it by its path below operations/; `dex-lua operation ls` lists them." },
+  [514] = { "A statement failed and the error was caught, so the transaction could not be committed.",
+    "Let the error pass, or run the statement in hook:savepoint()." },
+
+  -- Inside
+  [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..
+    "what --debug shows." },
+  [902] = { "The system refuses what the event loop needs.", "See `ulimit -n`, and the memory that is left." },
+  [903] = { "There is no memory for the Lua machine.", "See `ulimit -v`, and the memory that is left." },
+  [904] = { "Something that may wait was called where it cannot wait.",
+    "No queries in a sort comparator, a gsub callback, a module's body or a coroutine of your own: collect first, " ..
+    "query afterwards." },
+  [905] = { "coroutine.yield was called outside of a coroutine.", "Yield only inside of coroutine.create or .wrap." },
+  [906] = { "A phase ended while one of its statements was still running.",
+    "A defect of dex-lua: please report what --debug shows." },
+  [907] = { "The wait was cancelled: by a signal, --fail-fast or a timeout.", "Nothing; run again." },
+}
+
+local function entry(code)
+  local text = M.codes[code]
+  return ("  %d  %s\n       %s"):format(code, usage.wrap(text[1], 7), usage.wrap(text[2], 7))
+end
+
+--- The page of all codes, or of one.
+---@param code integer|nil
+---@return string|nil page nil when there is no such code
+function M.page(code)
+  if code then return M.codes[code] and entry(code) .. "\n" end
+  local codes = {}
+  for known in pairs(M.codes) do codes[#codes + 1] = known end
+  table.sort(codes)
+  local out = { usage.wrap(
+    "An error is printed with its code. The first line says what the code means, the second what to " ..
+    "do. `dex-lua help errors CODE` shows one.", 0) }
+  local at = 1
+  for _, range in ipairs(M.ranges) do
+    out[#out + 1] = ("\n%dxx  %s\n"):format(range[1], range[2])
+    while codes[at] and codes[at] // 100 == range[1] do
+      out[#out + 1] = entry(codes[at])
+      at = at + 1
+    end
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+return M
