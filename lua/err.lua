@@ -77,7 +77,8 @@ function M.wrap(e, fields)
   return e
 end
 
---- The nearest of several names, for "did you mean": at most a third of the letters may differ.
+--- The nearest of several names, for "did you mean": at most a third of the letters may be wrong, missing, too many
+--- or, two neighbours at a time, swapped.
 ---@param name string
 ---@param names string[]
 ---@return string|nil
@@ -85,15 +86,18 @@ function M.nearest(name, names)
   local best, best_distance = nil, math.max(1, #name // 3) + 1
   for _, candidate in ipairs(names) do
     if math.abs(#candidate - #name) < best_distance then
-      local previous = {}
+      local previous, before = {}, nil
       for j = 0, #candidate do previous[j] = j end
       for i = 1, #name do
         local row = { [0] = i }
         for j = 1, #candidate do
-          local cost = name:byte(i) == candidate:byte(j) and 0 or 1
-          row[j] = math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + cost)
+          local a, b = name:byte(i), candidate:byte(j)
+          row[j] = math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (a == b and 0 or 1))
+          if before and j > 1 and a == candidate:byte(j - 1) and name:byte(i - 1) == b then
+            row[j] = math.min(row[j], before[j - 2] + 1)
+          end
         end
-        previous = row
+        before, previous = previous, row
       end
       local distance = previous[#candidate]
       if distance < best_distance or (distance == best_distance and best and candidate < best) then
