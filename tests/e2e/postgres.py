@@ -3,6 +3,7 @@ import ctypes
 import glob
 import os
 import pwd
+import queue
 import shutil
 import signal
 import socket
@@ -61,15 +62,23 @@ class Server:
         self.host = self.root  # the socket's folder
         self.port = free_port()
         self.programs = find_programs()
+        beside = self.programs + "/psql"  # without Debian's wrapper, which takes its time
+        self.psql_program = beside if os.path.exists(beside) else "psql"
         self.process = None
         self.log = []
         self.count = 0
+        self.spare = []  # databases made ahead, by a thread
+        self.waiting = threading.Semaphore(0)  # one for each of them
+        self.errands = queue.Queue()  # SQL for the thread; None ends it
         self.who = unprivileged()
         if self.who:
             os.chown(self.root, self.who["user"], self.who["group"])
         os.chmod(self.root, 0o755)
         self._initialise()
         self.start()
+        self.thread = threading.Thread(target=self._run_errands, daemon=True)
+        self.thread.start()
+        self._order_database()
 
     def _spawn(self, args, **more):
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": self.root}
@@ -121,12 +130,14 @@ class Server:
                 self.process.wait()
 
     def remove(self):
+        self.errands.put(None)
+        self.thread.join(60)
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def psql(self, query, dbname="postgres", check=True):
         """Runs SQL, each statement for itself. Gives the completed process."""
-        done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-P", "null=NULL", "-h", self.host, "-p",
+        done = subprocess.run([self.psql_program, "-XAtq", "-v", "ON_ERROR_STOP=1", "-P", "null=NULL", "-h", self.host, "-p",
                                str(self.port), "-U", "postgres", "-d", dbname], input=query, text=True, timeout=120,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
                               env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGCLIENTENCODING": "UTF8"},
@@ -135,12 +146,28 @@ class Server:
             raise AssertionError(f"psql: {done.stderr}in: {query}")
         return done
 
+    # Making and dropping a database takes longer than most tests: a thread does it meanwhile.
+
+    def _run_errands(self):
+        while (errand := self.errands.get()) is not None:
+            if errand.startswith("e2e_"):
+                try:
+                    self.psql(f"create database {errand}")
+                    self.spare.append(Database(self, errand))
+                finally:
+                    self.waiting.release()
+            else:
+                self.psql(errand, check=False)
+
+    def _order_database(self):
+        self.count += 1
+        self.errands.put(f"e2e_{self.count}")
+
     def database(self):
         """A new empty database."""
-        self.count += 1
-        name = f"e2e_{self.count}"
-        self.psql(f"create database {name}")
-        return Database(self, name)
+        self._order_database()
+        self.waiting.acquire()
+        return self.spare.pop(0)
 
 
 class Database:
@@ -200,6 +227,7 @@ class Database:
                          "where datname = current_database() and pid <> pg_backend_pid()")
 
     def drop(self):
-        self.server.psql(f"drop database {self.name} with (force)")
-        for name in self.roles:
-            self.server.psql(f"drop role {name}")
+        if self.roles:  # they belong to all databases, and the next test may want the same
+            self.server.psql(f"drop database {self.name} with (force);" + "".join(f"drop role {r};" for r in self.roles))
+        else:
+            self.server.errands.put(f"drop database {self.name} with (force)")

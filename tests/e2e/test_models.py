@@ -224,7 +224,7 @@ def test_indexes(project):
 def test_strange_names_and_texts(project):
     """Quotes, percent signs, semicolons, unicode and comments pass through untouched."""
     p = project({"models/straße.sql": "select 'a;b' as \"Ünï\", 'it''s 100% {not} jinja' as b -- comment; with ; semicolons\n",
-                 "models/m.sql": "select \"Ünï\" as u, b, '{{ '{{' }}' as braces from {{ ref('straße') }};\n"})
+                 "models/m.sql": "select \"Ünï\" as u, b, '{{ '{{' }}' as braces from {{ ref('straße') }}\n"})
     p.run("run").ok()
     assert p.db.rows("select * from dev.m") == ["a;b|it's 100% {not} jinja|{{"]
 
