@@ -225,6 +225,13 @@ static void receive(struct pg_conn *conn)
     pg_advance(conn);
 }
 
+/* A server that ends an idle connection says so before it closes the socket. */
+static int is_dead(const struct pg_conn *conn)
+{
+    return PQstatus(conn->pg) == CONNECTION_BAD ||
+           (conn->last_words && list_empty(&conn->requests));
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -233,7 +240,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     enter(conn);
     int arrived = PQconsumeInput(conn->pg);
     receive(conn);
-    if (!conn->closed && !conn->broken && (!arrived || PQstatus(conn->pg) == CONNECTION_BAD))
+    if (!conn->closed && !conn->broken && (!arrived || is_dead(conn)))
         pg_break(conn);
     leave(conn);
 }

@@ -73,6 +73,7 @@ function M.connect(job)
   end
   local pool = require("dex.db").pool(params, {
     size = profile.threads,
+    retries = profile.retries,
     on_notice = function(severity, message) job.report:log("debug", severity .. ": " .. message) end,
   })
   job.pool = pool
