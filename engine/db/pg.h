@@ -42,6 +42,7 @@ struct pg_conn {
     int closed;  /* close was called inside one of them */
 };
 
+/* The connection of this adapter behind the common beginning. */
 static inline struct pg_conn *pg_of(const struct db_conn *conn)
 {
     return (struct pg_conn *)(void *)conn; /* base is the first member */

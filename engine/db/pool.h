@@ -47,12 +47,14 @@ void pool_release(struct pool *pool, struct db_conn *conn);
 /* Cancels the statement that runs on a leased connection. Does not wait. */
 void pool_cancel_one(struct pool *pool, struct db_conn *conn);
 
+/* What its connections are asked through. */
 const struct adapter *pool_adapter(const struct pool *pool);
 
 struct pool_counts {
     int connecting, idle, leased, leaving, waiting;
 };
 
+/* How many there are in each state, and how many wait in line. */
 struct pool_counts pool_counts(const struct pool *pool);
 
 #endif
