@@ -1,6 +1,5 @@
-{{ config(
-    description="Rebuilds the indexes of a schema (-a schema=NAME) while readers go on",
-    transaction=false) }}
+{{ config(description="Rebuilds the indexes of a schema", transaction=false) }}
+{# args.schema names another one; without a transaction, each statement commits by itself, and readers go on #}
 {%- set schema = args.schema | default('reporting') %}
 {%- set indexes %}
 select indexrelid::regclass::text as name

@@ -1,4 +1,5 @@
-{{ config(description="Opens the reporting schema to a role (-a role=NAME); its tables grant themselves") }}
+{{ config(description="Opens the schema reporting to a role") }}
+{# args.role names another role; the tables of the schema grant themselves, in dbt_project.yml #}
 {%- set role = args.role | default('analytics') %}
 
 {{ create_roles([role]) }};
