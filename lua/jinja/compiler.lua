@@ -25,8 +25,8 @@ local MOST_LOCALS = 80
 
 local helpers = { "S", "T", "F", "FL", "UF", "WF", "X", "C", "CM", "L", "TU", "D", "DS", "attr", "item", "slice",
   "call", "callk", "callx", "callm", "callmk", "callmx", "add", "sub", "mul", "div", "idiv", "mod", "pow", "neg",
-  "plus", "eq", "ne", "lt", "le", "has", "chain", "concat", "cat", "catm", "iter", "seq", "items2", "unpack2", "unpackn",
-  "LP", "MK", "RET", "NSSET", "none", "AE", "sumn", "LOADER", "NOFILTER", "NOTEST", "BLK", "ORD" }
+  "plus", "eq", "ne", "lt", "le", "has", "chain", "concat", "cat", "catm", "iter", "seq", "items2", "unpack2",
+  "unpackn", "LP", "MK", "RET", "NSSET", "none", "AE", "sumn", "LOADER", "NOFILTER", "NOTEST", "BLK", "ORD" }
 local prologue
 do
   local from = {}

@@ -1,39 +1,19 @@
 --- Cuts a template's text into tokens: text outside of tags, and what is inside of tags.
--- LPeg matches one token at a time; where a tag begins is found by a plain search. The tokens come as
--- parallel arrays, so that a template of thousands of lines costs few tables.
+-- Where a tag begins is found by a plain search; LPeg matches a tag as a whole. The tokens come as one flat array, so
+-- that a template of thousands of lines costs few tables.
 
 local lpeg = require "lpeg"
 local unicode = require "jinja.unicode"
 local strip_space = require("jinja.text").strip
 local fault = require "jinja.fault"
 
-local P, R, S, C, Cc, Cp = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cc, lpeg.Cp
+local P, R, S, V, C, Cc, Cp, Ct, Carg = lpeg.P, lpeg.R, lpeg.S, lpeg.V, lpeg.C, lpeg.Cc, lpeg.Cp, lpeg.Ct, lpeg.Carg
+local match = lpeg.match
+
+-- LPeg's stack grows with brackets inside of brackets, which the parser limits
+lpeg.setmaxstack(10000000)
 
 local M = {}
-
--- Tokens inside of tags --------------------------------------------------------------------------
-
-local digit = R "09"
-local digits = digit ^ 1 * (P "_" * digit ^ 1) ^ 0
-local exponent = S "eE" * S "+-" ^ -1 * digits
-local float = digits * (P "." * digits * exponent ^ -1 + exponent)
-local integer = P "0" * S "bB" * (P "_" ^ -1 * S "01") ^ 1
-  + P "0" * S "oO" * (P "_" ^ -1 * R "07") ^ 1
-  + P "0" * S "xX" * (P "_" ^ -1 * R("09", "af", "AF")) ^ 1
-  + R "19" * (P "_" ^ -1 * digit) ^ 0
-  + P "0" * (P "_" ^ -1 * P "0") ^ 0
-local word = R("az", "AZ", "09", "\128\255") + P "_"
-local single = P "'" * (P "\\" * P(1) + (P(1) - S "'\\")) ^ 0 * P "'"
-local double = P '"' * (P "\\" * P(1) + (P(1) - S '"\\')) ^ 0 * P '"'
-local operator = P "**" + P "//" + P "==" + P "!=" + P ">=" + P "<=" + S "+-/*%~[](){}><=.:|,;"
-
-local token = Cc "float" * C(float) * Cp()
-  + Cc "integer" * C(integer) * Cp()
-  + Cc "name" * C(word ^ 1) * Cp()
-  + Cc "string" * C(single + double) * Cp()
-  + Cc "op" * C(operator) * Cp()
-local after_dot = Cc "integer" * C(integer) * Cp() + token
-local blank = S " \t\n\r\f\v" ^ 0 * Cp()
 
 -- Positions --------------------------------------------------------------------------------------
 
@@ -123,72 +103,107 @@ function M.unescape(text)
   return table.concat(out)
 end
 
--- The lexer --------------------------------------------------------------------------------------
-
-local closers = { ["("] = ")", ["["] = "]", ["{"] = "}" }
+-- Unusual tokens ---------------------------------------------------------------------------------
 
 local function syntax(lex, pos, message, hint)
   local line, column = lex.positions:at(pos)
   fault.syntax(lex.file, line, column, message, hint)
 end
 
+local function unusual_name(lex, pos, text)
+  if not utf8.len(text) or not unicode.is_identifier(text) then syntax(lex, pos, "'" .. text .. "' is not a name") end
+  return "name", text
+end
+
+local function escaped_string(lex, pos, text)
+  local inside, why = M.unescape(text:sub(2, -2))
+  if not inside then syntax(lex, pos, why) end
+  return "string", inside
+end
+
+-- Tokens inside of tags --------------------------------------------------------------------------
+
+local digit = R "09"
+local digits = digit ^ 1 * (P "_" * digit ^ 1) ^ 0
+local exponent = S "eE" * S "+-" ^ -1 * digits
+local float = digits * (P "." * digits * exponent ^ -1 + exponent)
+local integer = P "0" * S "bB" * (P "_" ^ -1 * S "01") ^ 1
+  + P "0" * S "oO" * (P "_" ^ -1 * R "07") ^ 1
+  + P "0" * S "xX" * (P "_" ^ -1 * R("09", "af", "AF")) ^ 1
+  + R "19" * (P "_" ^ -1 * digit) ^ 0
+  + P "0" * (P "_" ^ -1 * P "0") ^ 0
+local word = R("az", "AZ", "09", "\128\255") + P "_"
+local ascii = (R("az", "AZ") + P "_") * (R("az", "AZ", "09") + P "_") ^ 0 * -word
+-- strings without a backslash are what stands between their quotes
+local plain = P "'" * C((P(1) - S "'\\") ^ 0) * P "'" + P '"' * C((P(1) - S '"\\') ^ 0) * P '"'
+local single = P "'" * (P "\\" * P(1) + (P(1) - S "'\\")) ^ 0 * P "'"
+local double = P '"' * (P "\\" * P(1) + (P(1) - S '"\\')) ^ 0 * P '"'
+local blank = S " \t\n\r\f\v" ^ 0
+
+-- A token is three captures: where it begins, its kind, its text. An operator's kind is its text.
+local function op(pattern) return Cp() * C(pattern) * Cc(false) end
+local operator = op(P "**" + P "//" + P "==" + P "!=" + P ">=" + P "<=" + S "+-/*%~><=:|,;")
+local name = Cp() * Cc "name" * C(ascii) + Cp() * (Carg(1) * Cp() * C(word ^ 1) / unusual_name)
+local string = Cp() * Cc "string" * plain + Cp() * (Carg(1) * Cp() * C(single + double) / escaped_string)
+local index = Cp() * Cc "integer" * C(integer)
+local number = Cp() * Cc "float" * C(float) + index
+-- "x.0.1" has two indexes, and no number 0.1
+local dot = op "." * (blank * index) ^ -1
+local leaf = number + name + string + dot + operator
+local group = P {
+  "group",
+  group = op "(" * V "inside" * op ")" + op "[" * V "inside" * op "]" + op "{" * V "inside" * op "}",
+  inside = (blank * (leaf + V "group")) ^ 0 * blank,
+}
+
+-- What a tag holds, as a table of tokens; where its end begins, the end, and what follows it. Only outside of brackets
+-- is an end one.
+local function tag_with(closer) return Ct((blank * (leaf - closer + group)) ^ 0) * blank * Cp() * C(closer) * Cp() end
+local tags = { ["}}"] = tag_with(P "-" ^ -1 * P "}}"), ["%}"] = tag_with(S "-+" ^ -1 * P "%}") }
+
+-- The lexer --------------------------------------------------------------------------------------
+
 local function put(lex, kind, text, pos)
-  local n = lex.n + 1
-  lex.n = n
-  lex.kinds[n], lex.values[n], lex.starts[n] = kind, text, pos
+  local tokens, n = lex.tokens, lex.n
+  tokens[n + 1], tokens[n + 2], tokens[n + 3] = pos, kind, text
+  lex.n = n + 3
 end
 
-local function identifier(lex, text, pos)
-  if text:find("^[%a_][%w_]*$") then return end
-  if not utf8.len(text) or not unicode.is_identifier(text) then
-    syntax(lex, pos, "'" .. text .. "' is not a name")
-  end
-end
+local brackets = { ["("] = ")", ["["] = "]", ["{"] = "}" }
+local bracket = Cp() * C(S "()[]{}") * Cp()
+local skipped = (blank * (leaf / 0)) ^ 0 * blank * Cp()
 
--- Tokens of one tag from pos; gives the position after its end and whether the end strips.
-local function tag(lex, source, pos, closer, opened)
-  local stack, depth = {}, 0
-  local previous
+-- Why a tag does not match: the first place that is wrong in it.
+local function bad_tag(lex, source, pos, closer, opened)
+  local stack = {}
   while true do
-    pos = blank:match(source, pos)
-    if depth == 0 then
-      if source:sub(pos, pos + 1) == closer then return pos + 2, false, pos end
-      local three = source:sub(pos, pos + 2)
-      if three == "-" .. closer then return pos + 3, true, pos end
-      if three == "+" .. closer and closer == "%}" then return pos + 3, false, pos end
+    pos = match(skipped, source, pos, lex)
+    local at, which, after = match(bracket, source, pos)
+    if not at then break end
+    if brackets[which] then
+      stack[#stack + 1] = brackets[which]
+    elseif #stack == 0 then
+      syntax(lex, at, ("unexpected '%s'"):format(which))
+    else
+      local wanted = table.remove(stack)
+      if wanted ~= which then syntax(lex, at, ("unexpected '%s', expected '%s'"):format(which, wanted)) end
     end
-    local kind, text, after = (previous == "." and after_dot or token):match(source, pos)
-    if not kind then
-      if pos > #source then
-        syntax(lex, opened, ("this tag is not closed: '%s' is missing"):format(closer))
-      end
-      local c = source:match(utf8.charpattern, pos) or source:sub(pos, pos)
-      if c == "'" or c == '"' then syntax(lex, pos, "this string is not closed") end
-      syntax(lex, pos, "unexpected character '" .. c .. "'")
-    end
-    if kind == "name" then
-      identifier(lex, text, pos)
-    elseif kind == "string" then
-      local inside, why = M.unescape(text:sub(2, -2))
-      if not inside then syntax(lex, pos, why) end
-      text = inside
-    elseif kind == "op" then
-      if closers[text] then
-        depth = depth + 1
-        stack[depth] = closers[text]
-      elseif text == ")" or text == "]" or text == "}" then
-        if depth == 0 then syntax(lex, pos, ("unexpected '%s'"):format(text)) end
-        if stack[depth] ~= text then
-          syntax(lex, pos, ("unexpected '%s', expected '%s'"):format(text, stack[depth]))
-        end
-        depth = depth - 1
-      end
-      kind = text
-    end
-    previous = text
-    put(lex, kind, text, pos)
     pos = after
   end
+  if pos > #source then syntax(lex, opened, ("this tag is not closed: '%s' is missing"):format(closer)) end
+  local c = source:match(utf8.charpattern, pos) or source:sub(pos, pos)
+  if c == "'" or c == '"' then syntax(lex, pos, "this string is not closed") end
+  syntax(lex, pos, "unexpected character '" .. c .. "'")
+end
+
+-- Tokens of one tag from pos; gives the position after its end, whether the end strips, and where the end begins.
+local function tag(lex, source, pos, closer, opened)
+  local tokens, at, close, after = match(tags[closer], source, pos, lex)
+  if not tokens then return bad_tag(lex, source, pos, closer, opened) end
+  local count, n = #tokens, lex.n
+  table.move(tokens, 1, count, n + 1, lex.tokens)
+  lex.n = n + count
+  return after, close:byte() == 45, at
 end
 
 local function raw_block(lex, source, from, opened)
@@ -206,13 +221,14 @@ local function raw_block(lex, source, from, opened)
   end
 end
 
---- Tokens of a template: `{n=, kinds=, values=, starts=, positions=, file=}`. Kinds are "data", "{{", "}}", "{%",
---- "%}", "name", "string", "integer", "float", an operator itself, "eof". Raises 201.
+--- Tokens of a template: `{n=, tokens=, positions=, file=}`. `tokens` holds three items for each: the byte at which it
+--- begins, its kind, its text. Kinds are "data", "{{", "}}", "{%", "%}", "name", "string", "integer", "float", an
+--- operator itself, "eof". Raises 201.
 ---@param source string with "\n" line ends
 ---@param file string|nil
 ---@param first integer|nil line number of the first line
 function M.scan(source, file, first)
-  local lex = { n = 0, kinds = {}, values = {}, starts = {}, file = file, positions = positions(source, first or 1) }
+  local lex = { n = 0, tokens = {}, file = file, positions = positions(source, first or 1) }
   local pos, strip = 1, false
   local length = #source
   while pos <= length do

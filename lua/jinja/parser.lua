@@ -23,25 +23,28 @@ expression.install(Parser)
 local shown = { ["{{"] = "'{{'", ["}}"] = "the end of the expression, '}}'", ["%}"] = "the end of the tag, '%}'",
   eof = "the end of the template", name = "a name", integer = "a number", float = "a number", string = "a string" }
 
-function Parser:kind(ahead) return self.kinds[self.i + (ahead or 0)] end
-function Parser:text() return self.values[self.i] end
-function Parser:pos() return self.starts[self.i] end
-function Parser:advance() self.i = self.i + 1 end
+-- `i` is where the kind of the current token stands in `tokens`; its position is before it, its text behind it.
+
+function Parser:kind(ahead) return self.tokens[self.i + 3 * (ahead or 0)] end
+function Parser:text() return self.tokens[self.i + 1] end
+function Parser:pos() return self.tokens[self.i - 1] end
+function Parser:advance() self.i = self.i + 3 end
 
 function Parser:at_name(word, ahead)
-  local i = self.i + (ahead or 0)
-  return self.kinds[i] == "name" and self.values[i] == word
+  local i = self.i + 3 * (ahead or 0)
+  return self.tokens[i + 1] == word and self.tokens[i] == "name"
 end
 
 function Parser:skip(kind)
-  if self.kinds[self.i] ~= kind then return false end
-  self.i = self.i + 1
+  if self.tokens[self.i] ~= kind then return false end
+  self.i = self.i + 3
   return true
 end
 
 function Parser:skip_name(word)
-  if not self:at_name(word) then return false end
-  self.i = self.i + 1
+  local i = self.i
+  if self.tokens[i + 1] ~= word or self.tokens[i] ~= "name" then return false end
+  self.i = i + 3
   return true
 end
 
@@ -64,14 +67,14 @@ function Parser:unexpected(wanted)
 end
 
 function Parser:expect(kind)
-  if self.kinds[self.i] ~= kind then self:unexpected(shown[kind] or "'" .. kind .. "'") end
-  self.i = self.i + 1
+  if self.tokens[self.i] ~= kind then self:unexpected(shown[kind] or "'" .. kind .. "'") end
+  self.i = self.i + 3
 end
 
 function Parser:expect_name(word)
   local text = self:text()
   if self:kind() ~= "name" or word and text ~= word then self:unexpected(word and "'" .. word .. "'" or "a name") end
-  self.i = self.i + 1
+  self.i = self.i + 3
   return text
 end
 
@@ -284,7 +287,7 @@ statements["macro"] = function(self, pos)
   local params, defaults = signature(self)
   local node = { tag = "macro", pos = pos, name = name, params = params, defaults = defaults, kind = "macro" }
   local block = #self.open == 0 and remember(self, "macro", name, node)
-  local from = self.starts[self.i + 1]
+  local from = self.tokens[self.i + 2]
   node.body = self:body("macro", pos, { "endmacro" })
   if block then spans(self, block, pos, from) end
   return node
@@ -295,7 +298,7 @@ statements["test"] = function(self, pos)
   local params, defaults = signature(self)
   local node = { tag = "macro", pos = pos, name = "test_" .. name, params = params, defaults = defaults, kind = "test" }
   local block = remember(self, "test", name, node)
-  local from = self.starts[self.i + 1]
+  local from = self.tokens[self.i + 2]
   node.body = self:body("test", pos, { "endtest" })
   spans(self, block, pos, from)
   return node
@@ -330,7 +333,7 @@ statements["materialization"] = function(self, pos)
   block.adapter = adapter
   block.supported_languages = {}
   for i, item in ipairs(languages.items) do block.supported_languages[i] = item.value end
-  local from = self.starts[self.i + 1]
+  local from = self.tokens[self.i + 2]
   node.body = self:body("materialization", pos, { "endmaterialization" })
   spans(self, block, pos, from)
   return node
@@ -338,14 +341,14 @@ end
 
 statements["docs"] = function(self, pos)
   local block = remember(self, "docs", self:plain_name())
-  local from = self.starts[self.i + 1]
+  local from = self.tokens[self.i + 2]
   self:body("docs", pos, { "enddocs" })
   spans(self, block, pos, from)
 end
 
 statements["snapshot"] = function(self, pos)
   local block = remember(self, "snapshot", self:plain_name())
-  local from = self.starts[self.i + 1]
+  local from = self.tokens[self.i + 2]
   block.body_nodes = self:body("snapshot", pos, { "endsnapshot" })
   spans(self, block, pos, from)
 end
@@ -502,8 +505,8 @@ end
 function M.parse(source, opts)
   source = normalise(source)
   local lex = lexer.scan(source, opts.file, opts.line)
-  local self = setmetatable({ lex = lex, i = 1, kinds = lex.kinds, values = lex.values, starts = lex.starts,
-    opts = opts, open = {}, blocks = {}, named_blocks = {}, depth = 0, blocks_depth = 0 }, Parser)
+  local self = setmetatable({ lex = lex, tokens = lex.tokens, i = 2, opts = opts, open = {}, blocks = {},
+    named_blocks = {}, depth = 0, blocks_depth = 0 }, Parser)
   local body = self:statements(nil)
   return { body = body, blocks = self.blocks, lex = lex, source = source, has_blocks = self.has_blocks }
 end
