@@ -2,8 +2,11 @@
 
 local err = require "err"
 local json = require "dex.json"
+local members = require "project.members"
 local term = require "dex.term"
 local value = require "jinja.value"
+
+local opt = value.opt
 
 local M = {}
 
@@ -22,16 +25,23 @@ function M.compile(job)
     only = job.selected[1]
   end
   job.outcome = require("run").compile(job)
-  local node = only and job.project.nodes[only]
+  local node = only and members.runnable(job.project, only)
   if node and node.compiled_code then job.report:log("print", node.compiled_code) end
 end
 
 local default_keys = { "alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "source_name",
   "original_file_path", "unique_id" }
 
+local listed_by_name = { exposure = true, metric = true, semantic_model = true, saved_query = true }
+
 local function selector(node)
   if node.resource_type == "source" then
     return ("source:%s.%s.%s"):format(node.package_name, node.source_name, node.name)
+  elseif listed_by_name[node.resource_type] then
+    return ("%s:%s.%s"):format(node.resource_type, node.package_name, node.name)
+  elseif node.resource_type == "unit_test" then
+    local version = opt(node.version)
+    return ("unit_test:%s.%s"):format(node.package_name, version and ("%s_v%s"):format(node.name, version) or node.name)
   end
   return table.concat(node.fqn, ".")
 end
@@ -41,7 +51,7 @@ function M.list(job)
   local format = job.given.output
   local lines = {}
   for _, id in ipairs(job.selected) do
-    local node = job.project.nodes[id] or job.project.sources[id]
+    local node = members.get(job.project, id)
     if format == "json" then
       local shown = value.dict()
       for _, key in ipairs(job.given.output_keys or default_keys) do
@@ -74,7 +84,7 @@ function M.select_one(job)
   end
   local models = {}
   for _, id in ipairs(selected) do
-    if job.project.nodes[id].resource_type ~= "test" then models[#models + 1] = id end
+    if members.runnable(job.project, id).resource_type ~= "test" then models[#models + 1] = id end
   end
   if #models == 1 then selected = models end
   if #selected ~= 1 then

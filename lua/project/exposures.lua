@@ -99,7 +99,6 @@ end
 --- Fills project.exposures and project.groups.
 ---@param project table
 function M.load(project)
-  project.exposures, project.groups = value.dict(), value.dict()
   for _, entry in ipairs(project.entries.exposures) do
     project.problems:try({ file = entry.file.display, line = entry.line }, load_exposure, project, entry)
   end

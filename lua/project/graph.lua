@@ -1,6 +1,7 @@
 --- Who depends on whom: resolves ref() and source(), finds cycles, and gives the order of the nodes.
 
 local err = require "err"
+local members = require "project.members"
 local value = require "jinja.value"
 
 local M = {}
@@ -230,15 +231,9 @@ end
 
 -- Order and cycles -------------------------------------------------------------------------------
 
-local function each_member(project, fn)
-  for id, node in pairs(project.sources) do fn(id, node) end
-  for id, node in pairs(project.nodes) do fn(id, node) end
-  for id, node in pairs(project.exposures) do fn(id, node) end
-end
-
 local function build_maps(project)
   local parents, children, ids = {}, {}, {}
-  each_member(project, function(id, node)
+  members.each(project, function(id, node)
     ids[#ids + 1] = id
     children[id] = {}
     parents[id] = node.depends_on and node.depends_on.nodes or {}
@@ -272,7 +267,7 @@ local function cycle_of(project, left)
   for i = #path, position[at], -1 do ids[#ids + 1] = path[i] end
   local least = 1
   for i, id in ipairs(ids) do least = id < ids[least] and i or least end
-  for i = 0, #ids do names[#names + 1] = project.nodes[ids[(least - 1 + i) % #ids + 1]].name end
+  for i = 0, #ids do names[#names + 1] = members.get(project, ids[(least - 1 + i) % #ids + 1]).name end
   return names, ids[least]
 end
 

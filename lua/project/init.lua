@@ -10,6 +10,7 @@ local err = require "err"
 local exposures = require "project.exposures"
 local graph = require "project.graph"
 local macros = require "project.macros"
+local members = require "project.members"
 local models = require "project.models"
 local operations = require "project.operations"
 local packages = require "project.packages"
@@ -60,10 +61,12 @@ local opt = value.opt
 ---@field warnings dex.Error[]
 
 local function new_project(opts)
-  return { problems = problems.new(), flags = opts.flags or {}, command = opts.command, args = opts.args,
+  local project = { problems = problems.new(), flags = opts.flags or {}, command = opts.command, args = opts.args,
     invocation_id = opts.invocation_id or require("dex.uuid")(), loaded_at = opts.started_at or time.now(),
-    nodes = value.dict(), sources = value.dict(), exposures = value.dict(), groups = value.dict(),
+    groups = value.dict(),
     disabled = value.dict(), info = {}, disabled_info = {}, hook_captures = {}, name_macros = {}, packages = {} }
+  members.init(project)
+  return project
 end
 
 local function quoting_of(package)

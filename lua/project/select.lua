@@ -1,6 +1,7 @@
 --- --select and --exclude: from words such as `+orders,tag:nightly` to a list of nodes, as dbt understands them.
 
 local err = require "err"
+local members = require "project.members"
 local methods = require "project.select_methods"
 
 local M = {}
@@ -94,11 +95,11 @@ end
 
 -- Nodes and tests --------------------------------------------------------------------------------
 
-local function member(project, id) return project.nodes[id] or project.sources[id] or project.exposures[id] end
+local member = members.get
 
 local function is_test(project, id)
   local node = project.nodes[id]
-  return node ~= nil and node.resource_type == "test"
+  return node ~= nil and node.resource_type == "test" or rawget(project.unit_tests, id) ~= nil
 end
 
 local function all_in(ids, set)
@@ -159,7 +160,7 @@ local function take_waiting(project, direct, indirect, mode)
   local set = mode == "buildable" and union(union({}, direct), walk(direct, project.parents, math.huge)) or direct
   local chosen = union({}, direct)
   for id in pairs(indirect) do
-    if not direct[id] and project.nodes[id] and all_in(project.parents[id], set) then chosen[id] = true end
+    if not direct[id] and is_test(project, id) and all_in(project.parents[id], set) then chosen[id] = true end
   end
   return chosen
 end
@@ -202,8 +203,10 @@ local function by_words(project, words, mode, warnings)
 end
 
 local plural = { models = "model", seeds = "seed", snapshots = "snapshot", tests = "test", sources = "source",
-  exposures = "exposure", analyses = "analysis" }
-local type_names = { "model", "seed", "snapshot", "test", "source", "exposure", "analysis", "all", "default" }
+  exposures = "exposure", analyses = "analysis", unit_tests = "unit_test", functions = "function",
+  metrics = "metric", semantic_models = "semantic_model", saved_queries = "saved_query" }
+local type_names = { "model", "seed", "snapshot", "test", "unit_test", "source", "function", "exposure", "metric",
+  "semantic_model", "saved_query", "analysis", "all", "default" }
 
 -- The resource types to keep: the command's, and of these what --resource-type names.
 local function wanted_types(opts)

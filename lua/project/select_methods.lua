@@ -134,11 +134,15 @@ local function equals(v, selector, insensitive)
   return v ~= nil and v ~= value.none and type(v) ~= "table" and tostring(v) == selector
 end
 
+-- dbt looks into the config of nodes and sources only.
+local configurable = { model = true, seed = true, snapshot = true, test = true, analysis = true, operation = true,
+  source = true }
+
 function tests.config(_, selector, arguments)
   local insensitive = #arguments == 1 and arguments[1] == "severity"
   return function(node)
     local v = node.config
-    if not v or node.resource_type == "exposure" then return false end
+    if not v or not configurable[node.resource_type] then return false end
     for _, key in ipairs(arguments) do
       if type(v) ~= "table" then return false end
       v = rawget(v, key)
@@ -168,12 +172,13 @@ end
 
 function tests.test_name(_, selector)
   return function(node)
+    if node.resource_type == "unit_test" then return matches(node.name, selector) end
     local metadata = node.resource_type == "test" and opt(node.test_metadata)
     return metadata and matches(metadata.name, selector) or false
   end
 end
 
-local test_types = { generic = "generic", schema = "generic", singular = "singular", data = "any", unit = "none" }
+local test_types = { generic = "generic", schema = "generic", singular = "singular", data = "any", unit = "unit" }
 
 function tests.test_type(_, selector)
   local wanted = test_types[selector]
@@ -183,6 +188,7 @@ function tests.test_type(_, selector)
       hint = err.did_you_mean(selector, { "generic", "singular", "unit", "data" }) }
   end
   return function(node)
+    if node.resource_type == "unit_test" then return wanted == "unit" end
     if node.resource_type ~= "test" then return false end
     local kind = opt(node.test_metadata) and "generic" or "singular"
     return wanted == "any" or wanted == kind

@@ -218,7 +218,7 @@ end
 --- Fills project.sources. The tests on them wait for M.load_tests.
 ---@param project table
 function M.load(project)
-  project.sources, project.source_tests = value.dict(), {}
+  project.source_tests = {}
   for _, entry in ipairs(project.entries.sources) do
     if opt(entry.data.overrides) then
       project.problems:warn { code = 131,

@@ -350,8 +350,8 @@ function members.graph(state)
   local graph = graphs[project]
   if not graph then
     graph = value.dict("nodes", project.nodes, "sources", project.sources, "exposures", project.exposures, "groups",
-      project.groups, "metrics", value.dict(), "semantic_models", value.dict(), "saved_queries", value.dict(),
-      "unit_tests", value.dict(), "functions", value.dict())
+      project.groups, "metrics", project.metrics, "semantic_models", project.semantic_models, "saved_queries",
+      project.saved_queries, "unit_tests", project.unit_tests, "functions", project.functions)
     graphs[project] = graph
   end
   return graph

@@ -133,7 +133,7 @@ fails("tags:x", "307 'tags' is no selection method (did you mean 'tag'?)")
 fails("@a+", "307 '@a+': `@` in front and `+` behind exclude each other")
 fails("+", "307 '+' names no node")
 fails("test_type:sing", "307 'sing' is no type of test: it is generic, singular, unit or data")
-fails("resource_type:modle", "307 'modle' is no resource type")
+fails("resource_type:modle", "307 'modle' is no resource type (did you mean 'model'?)")
 
 test("in graph order", function()
   local ids = require("project.select").select(project, { select = { "+d" }, types = { "model", "seed" } })
