@@ -107,8 +107,8 @@ san_suite() {
 
 files=()
 suites=()
-for word; do
-  if [ -e "$word" ]; then files+=("$word"); else suites+=("$word"); fi
+for word; do # a suite may have the name of a folder
+  if ! declare -F "${word}_suite" > /dev/null && [ -e "$word" ]; then files+=("$word"); else suites+=("$word"); fi
 done
 wanted() { # FILE: no file named on the command line wants all
   [ ${#files[@]} -eq 0 ] && return
