@@ -78,11 +78,15 @@ function M.main(argv)
   close(job)
   if done then return result end
   local failure = err.wrap(result)
+  if failure.cancelled then
+    job.report:log("warn", "cancelled")
+    return require("command.steps").cancelled_status(job)
+  end
   job.report:failure(failure)
-  if failure.code >= 900 and not failure.cancelled and not given.debug then
+  if failure.code >= 900 and not given.debug then
     job.report:log("error", "this is a defect of dex-lua; --debug shows where")
   end
-  return job.cancelled and 130 or 2
+  return 2
 end
 
 return M

@@ -82,15 +82,15 @@ end
 
 --- selected -> job.outcome: runs the nodes and all hooks. May wait.
 function M.execute(job)
-  local cancel = require("dex.run").cancel
+  local loop = require "dex.loop"
+  local work = loop.spawn(require("run").execute, job)
   core.on_signal(function(name)
     job.cancelled = name
     job.report:log("warn", "cancelling: queries are stopped and rolled back; a second " .. name .. " ends at once")
-    cancel(name)
+    if job.nodes_run then require("dex.run").cancel(name) else work:cancel() end
   end)
   local ticking = true
   if job.report.live then
-    local loop = require "dex.loop"
     loop.spawn(function()
       while ticking do
         loop.sleep(0.1)
@@ -98,7 +98,7 @@ function M.execute(job)
       end
     end)
   end
-  local ok, outcome = pcall(require("run").execute, job)
+  local ok, outcome = pcall(work.wait, work)
   ticking = false
   core.on_signal(nil)
   if not ok then error(outcome, 0) end
@@ -121,6 +121,9 @@ end
 
 local bad = { error = true, fail = true, skipped = true, cancelled = true }
 
+--- The exit status of a command that a signal has cancelled.
+function M.cancelled_status(job) return job.cancelled == "SIGTERM" and 143 or 130 end
+
 --- outcome -> the summary and the exit status.
 function M.finish(job)
   local success = not job.cancelled
@@ -128,7 +131,7 @@ function M.finish(job)
     if bad[result.status] then success = false end
   end
   job.report:finish { seconds = require("dex.time").mono() - job.started, cancelled = job.cancelled, success = success }
-  if job.cancelled then return job.cancelled == "SIGTERM" and 143 or 130 end
+  if job.cancelled then return M.cancelled_status(job) end
   return success and 0 or 1
 end
 

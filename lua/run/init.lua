@@ -192,6 +192,13 @@ local function prepare_database(run, conn, schemas, create)
   end
 end
 
+-- Gives a connection back. What still runs on it was cancelled: the process may end right after this, so the
+-- server's answer is waited for.
+local function give_back(conn)
+  if conn:txn() == "active" then pcall(conn.exec, conn, "rollback") end
+  conn:release()
+end
+
 -- 4. on-run-start. May wait.
 local function start(run)
   local conn = run.pool:lease()
@@ -199,25 +206,27 @@ local function start(run)
     prepare_database(run, conn, run.schemas, true)
     return run.no_hooks or run_hooks.run(run, conn, "run_start")
   end)
-  conn:release()
+  give_back(conn)
   if not ok then error(e, 0) end
   return e
 end
 
 -- 5. The nodes. May wait.
 local function run_nodes(run)
+  run.job.nodes_run = true
   local summary = dex_run.execute { nodes = run.nodes, threads = run.project.profile.threads, pool = run.pool,
     fail_fast = run.fail_fast or false, handlers = node_module.handlers(run) }
+  run.job.nodes_run = false
   run.cancelled = summary and summary.cancelled
 end
 
 -- 6. on-run-end: after failures too, but not when the run was cancelled. May wait.
 local function finish(run)
   run.ending = true
-  if run.no_hooks or run.cancelled or not run_hooks.any(run, "run_end") then return end
+  if run.no_hooks or run.job.cancelled or not run_hooks.any(run, "run_end") then return end
   local conn = run.pool:lease()
   local ok, e = pcall(run_hooks.run, run, conn, "run_end")
-  conn:release()
+  give_back(conn)
   if not ok then error(e, 0) end
 end
 
@@ -246,10 +255,13 @@ function M.execute(job)
   check_hooks(run)
   announce(run)
   if #run.nodes == 0 then return outcome(run) end
-  if start(run) then
+  local ok, started = pcall(start, run)
+  if not ok and not job.cancelled then error(started, 0) end
+  if ok and started and not job.cancelled then
     run_nodes(run)
   else
-    for _, item in ipairs(run.nodes) do node_module.skipped(run, item.node, "an on-run-start hook failed") end
+    local why = job.cancelled and "cancelled" or "an on-run-start hook failed"
+    for _, item in ipairs(run.nodes) do node_module.skipped(run, item.node, why) end
   end
   finish(run)
   return outcome(run)
@@ -286,7 +298,7 @@ end
 local function with_connection(run, fn)
   local conn = run.pool:lease()
   local results_of = table.pack(pcall(fn, conn))
-  conn:release()
+  give_back(conn)
   if not results_of[1] then error(results_of[2], 0) end
   return table.unpack(results_of, 2, results_of.n)
 end

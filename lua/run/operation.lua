@@ -133,7 +133,8 @@ local function within_transaction(state, operation, fn)
   if ok then
     conn:exec "commit"
   else
-    if conn:txn() == "intrans" or conn:txn() == "inerror" then conn:exec "rollback" end
+    local txn = conn:txn() -- active: what runs was cancelled, and the rollback waits for its end
+    if txn ~= "idle" and txn ~= "broken" then conn:exec "rollback" end
     error(e, 0)
   end
 end
@@ -185,7 +186,7 @@ function M.run(run, operation, args)
   end)
   if not ok then
     e = err.wrap(e, { file = operation.file })
-    run_last(state, operation, "on_failure", e)
+    if not e.cancelled then run_last(state, operation, "on_failure", e) end
   end
   run_last(state, operation, "always", not ok and e or nil)
   state.conn:release()
@@ -202,7 +203,11 @@ function M.run(run, operation, args)
     result.adapter_response = outcome.message and { message = outcome.message, rows_affected = outcome.affected } or nil
   else
     e.message = run.mask(tostring(e.message))
-    result.status, result.error, result.message = "error", e, e.message
+    if e.cancelled then
+      result.status, result.message = "cancelled", "cancelled"
+    else
+      result.status, result.error, result.message = "error", e, e.message
+    end
   end
   run.results[#run.results + 1] = result
   run:emit("node_end", result)
