@@ -117,6 +117,7 @@ void run_fini(struct run *run)
 
 static void tell_later(void *arg);
 static void on_tick(void *arg);
+static void ask_to_stop(struct run *run);
 
 static void on_skip(void *arg, int node, int cause)
 {
@@ -259,8 +260,10 @@ void run_node_over(struct run *run, struct node_run *slot, int blocks)
         sched_done(run->sched, slot->index);
     else
         sched_fail(run->sched, slot->index);
-    if (blocks && run->fail_fast)
+    if (blocks && run->fail_fast && !run->cancelled && run->stop_cause == SCHED_STOPPED) {
         stop(run, RUN_SKIP_FAIL_FAST, slot->index);
+        ask_to_stop(run);
+    }
     fill(run);
     tell(run);
 }
