@@ -1,6 +1,7 @@
 --- target/run_results.json (dbt's schema, version 6) and target/hook_results.json. Written by
 -- write-then-rename; lua/project/manifest.lua writes manifest.json.
 
+local builtins = require "run.builtins"
 local core = require "dex.core"
 local fs = require "dex.fs"
 local json = require "dex.json"
@@ -12,7 +13,7 @@ local M = {}
 local dict, none = value.dict, value.none
 
 local function metadata(job, schema)
-  return dict("dbt_schema_version", schema, "dbt_version", core.version, "generated_at", time.iso(time.now()),
+  return dict("dbt_schema_version", schema, "dbt_version", builtins.DBT_VERSION, "generated_at", time.iso(time.now()),
     "invocation_id", job.invocation_id, "invocation_started_at", time.iso(job.started_at), "env", dict())
 end
 
