@@ -135,11 +135,11 @@ def test_libpq_keys(project):
                  "dbt_project.yml": "name: shop\nprofile: shop\nmodels: {+materialized: table}\n"})
     p.db.role("builder")
     p.db.sql(f"grant create on database {p.db.name} to builder")
-    p.write({"profiles.yml": p.profile(search_path="a b, c", role="builder", application_name="my app",
+    p.write({"profiles.yml": p.profile(search_path='"a b", c', role="builder", application_name="my app",
                                        keepalives_idle=30, connect_timeout=5, sslmode="disable")})
     p.run("run").ok()
     assert p.db.rows("select v from dev.path union all select v from dev.role union all "
-                     "select v from dev.application") == ["a b, c", "builder", "my app"]
+                     "select v from dev.application") == ['"a b", c', "builder", "my app"]
     p.write({"profiles.yml": p.profile(host="127.0.0.1", sslmode="require")})
     p.run("run").fails(2).says("SSL")
 
@@ -200,10 +200,12 @@ def test_secrets_are_shown_nowhere(project):
 
 def test_packages(project):
     p = project({
-        "packages.yml": "packages:\n  - local: tools\n",
-        "dbt_packages/tools/dbt_project.yml": "name: tools\nmodels:\n  tools:\n    +materialized: table\n",
-        "dbt_packages/tools/models/base.sql": "select {{ tools.seven() }} as n",
-        "dbt_packages/tools/macros/seven.sql": "{% macro seven() %}7{% endmacro %}",
+        "packages.yml": "packages:\n  - local: shared/tools\n  - {package: acme/numbers, version: 1.0.0}\n",
+        "shared/tools/dbt_project.yml": "name: tools\nmodels:\n  tools:\n    +materialized: table\n",
+        "shared/tools/models/base.sql": "select {{ tools.seven() }} as n",
+        "shared/tools/macros/seven.sql": "{% macro seven() %}{{ numbers.number() }}{% endmacro %}",
+        "dbt_packages/numbers/dbt_project.yml": "name: numbers\n",
+        "dbt_packages/numbers/macros/number.sql": "{% macro number() %}7{% endmacro %}",
         "models/top.sql": "select n, {{ tools.seven() }} as m from {{ ref('tools', 'base') }}",
         "models/same.sql": "select n from {{ ref('base') }}",
     })

@@ -27,7 +27,7 @@ def test_types(project):
     ("a,b\nback\\slash,\\N\n", ["back\\slash|\\N"]),
     ("a,b\nü,日本\n", ["ü|日本"]),
     ("a,b\n\tx, y \n", ["\tx| y "]),
-    ("a\nx\n\ny\n", ["x", "y"]),
+    ("a\nx\n\ny\n", ["x", "NULL", "y"]),
     ("a,b\nnull,x\n", ["NULL|x"]),
 ])
 def test_corners_of_csv(project, text, rows):
