@@ -81,9 +81,8 @@ M.codes = {
   [171] = { "A test's query did not give one row with a number.",
     "`fail_calc` must be an aggregate such as count(*) that never gives NULL; write coalesce(..., 0)." },
   [175] = { "There is no materialization of that name.",
-    "The built-in ones are table, view and ephemeral; others are {% materialization %} blocks." },
-  [176] = { "dex-lua does not have this materialization of dbt yet.",
-    "A {% materialization name, default %} block of the project's own is used when there is one." },
+    "The built-in ones are table, view, incremental, materialized_view, snapshot and ephemeral; others are " ..
+    "{% materialization %} blocks, and files of the folder materializations." },
   [177] = { "A setting of a model contradicts its materialization.", "Correct it as the message says." },
 
   -- Templates

@@ -29,17 +29,19 @@ end
 
 --- A loader with its own cache: one for a run.
 ---@param project table
+---@param opts? {folder: string, returns: string} for other files than hooks: where they are, what each returns
 ---@return dex.HookModules
-function M.new(project)
+function M.new(project, opts)
   local roots = {}
   for i, package in ipairs(project.packages) do
-    local paths = opt(package.config and package.config["hook-paths"]) or { "hooks" }
+    local paths = opts and { opts.folder } or opt(package.config and package.config["hook-paths"]) or { "hooks" }
     for _, path in ipairs(paths) do
       roots[#roots + 1] = { dir = package.dir .. "/" .. path, shown = i == 1 and path or (package.dir .. "/" .. path),
         package = package.name, trusted = i == 1 }
     end
   end
-  return setmetatable({ roots = roots, loaded = {}, chunks = {} }, { __index = M })
+  return setmetatable({ roots = roots, loaded = {}, chunks = {}, returns = opts and opts.returns or "table",
+    folder = opts and opts.folder or "hooks" }, { __index = M })
 end
 
 -- Where a module is: its text and its names. nil when there is none.
@@ -57,10 +59,10 @@ local function find(self, name, package)
         package = root.package }
     end
   end
-  local ok, text = pcall(embed.read, "stdlib/hooks/" .. path)
+  local builtin = ("stdlib/%s/%s"):format(self.folder, path)
+  local ok, text = pcall(embed.read, builtin)
   if ok and text then
-    return { text = text, file = "stdlib/hooks/" .. path, chunk = "stdlib/hooks/" .. path, trusted = true,
-      package = "dex" }
+    return { text = text, file = builtin, chunk = builtin, trusted = true, package = "dex" }
   end
 end
 
@@ -161,10 +163,12 @@ function M:load(name, package)
     self.loaded[found.file] = nil
     error(describe(self, value, found), 0)
   end
-  if type(value) ~= "table" then
+  if type(value) ~= self.returns then
     self.loaded[found.file] = nil
-    err.raise { code = 503, message = ("the hook module '%s' returns %s: it must return its table of functions"):format(
-      name, value == nil and "nothing" or "a " .. type(value)), file = found.file }
+    local of_hooks = self.returns == "table"
+    err.raise { code = 503, message = ("the %s '%s' returns %s: it must return %s"):format(
+      of_hooks and "hook module" or "materialization", name, value == nil and "nothing" or "a " .. type(value),
+      of_hooks and "its table of functions" or "a function"), file = found.file }
   end
   module.value = value
   return module

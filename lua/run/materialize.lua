@@ -1,8 +1,9 @@
---- Builds a model: with the project's own materialization in Jinja, or with one of stdlib/materializations in
--- Lua. It runs in the `build` phase, inside the node's transaction.
+--- Builds a model or snapshot with its materialization: one of the project's own, in Jinja or in Lua, or one of
+-- stdlib/materializations. It runs in the `build` phase, inside the node's transaction.
 
-local embed = require "dex.embed"
 local err = require "err"
+local files = require "run.materialization_files"
+local macros = require "project.macros"
 local relations = require "run.relation"
 local statement = require "run.statement"
 local value = require "jinja.value"
@@ -45,14 +46,10 @@ function Build:main(sql)
   return result
 end
 
---- A relation's name with a type, and a suffix.
----@param kind string table, view
----@param suffix? string
-function Build:relation(kind, suffix)
-  local target = relations.with(self.target, { type = kind })
-  if not suffix then return target end
-  if suffix == "__dbt_backup" then return self:call("make_backup_relation", target, kind) end
-  return self:call("make_intermediate_relation", target)
+--- The node's relation as a table, view or materialized view.
+---@param kind string
+function Build:relation(kind)
+  return relations.with(self.target, { type = kind })
 end
 
 --- The relation of the same name in the database, or nil.
@@ -66,16 +63,78 @@ function Build:drop_leftover(relation)
   if found then self.state.context.adapter.drop_relation(found) end
 end
 
---- Puts a relation that was built under another name into the place of the existing one. The old one is
+--- Builds the node's relation anew. The one that is there stays until its successor takes its name, and is
 --- dropped at the end of the transaction, with the views that read it, as dbt does. May wait.
----@param intermediate table
 ---@param target table
----@param backup table
-function Build:swap(intermediate, target, backup)
+---@param make fun(relation: table) builds a relation, under the name that it is given
+function Build:replace(target, make)
+  if not self.existing then return make(target) end
   local adapter = self.state.context.adapter
+  local intermediate = self:call("make_intermediate_relation", target)
+  local backup = self:call("make_backup_relation", target, self.existing.type)
+  self:drop_leftover(intermediate)
+  self:drop_leftover(backup)
+  make(intermediate)
   adapter.rename_relation(self.existing, backup)
   adapter.rename_relation(intermediate, target)
   self:finally(function() adapter.drop_relation(backup) end)
+end
+
+--- Runs a statement beside the node's own. May wait.
+---@param sql string
+function Build:execute(sql) self.state:execute(sql) end
+
+--- A temporary table with the rows of the node's query, gone at the end of the transaction. May wait.
+---@param target table
+---@param sql string
+---@return table relation
+function Build:stage(target, sql)
+  local temp = self:call("make_temp_relation", target)
+  self:execute(self:call("get_create_table_as_sql", true, temp, sql))
+  self:drop_at_end(temp)
+  return temp
+end
+
+--- Drops a relation at the end of the transaction.
+function Build:drop_at_end(relation)
+  self:finally(function() self.state.context.adapter.drop_relation(relation) end)
+end
+
+--- The relation was changed and not built anew: privileges that it has and the configuration does not name are
+--- taken back.
+function Build:keep() self.state.rebuilt = false end
+
+--- Nothing was done, and grants and comments stay as they are.
+---@param message string what the result says
+function Build:leave(message)
+  self.state:store_main(statement.new_response(message, "skip", -1))
+  self.state.custom = true
+end
+
+--- A setting, nil when it is absent or null.
+function Build:setting(name) return opt(self.config[name]) end
+
+--- A setting that is a list, or one value in the place of a list of one; nil when it is absent or empty.
+function Build:list(name)
+  local v = opt(self.config[name])
+  if v == nil or v == "" then return nil end
+  if value.is_list(v) then return #v > 0 and v or nil end
+  return value.list { v }
+end
+
+--- A dict for macros from names and values; nil becomes none.
+function Build.dict(_, ...)
+  local d, given = value.dict(), table.pack(...)
+  for i = 1, given.n, 2 do d[given[i]] = value.or_none(given[i + 1]) end
+  return d
+end
+
+--- Fails for a setting of the node, in its file.
+---@param message string
+---@param hint? string
+function Build:refuse(message, hint)
+  local info = self.state.info
+  err.raise { code = 177, message = message, file = info.file, line = info.line, hint = hint }
 end
 
 --- Work for the end of the transaction, behind the post-hooks.
@@ -87,49 +146,17 @@ end
 
 -- Finding one -----------------------------------------------------------------------------------------
 
--- The project's own come first, then those of its packages, for the adapter and then for every adapter.
-local function find_macro(run, node, name)
-  local project = run.project
-  local type_name = project.profile.target.type
-  local seen, order = {}, { project.name, node.package_name }
-  for _, package in ipairs(project.packages) do order[#order + 1] = package.name end
-  for _, package in ipairs(order) do
-    local index = not seen[package] and project.macro_index[package]
-    seen[package] = true
-    if index then
-      for _, adapter in ipairs { type_name, "postgres", "default" } do
-        local macro = index[("materialization_%s_%s"):format(name, adapter)]
-        if macro then return macro end
-      end
-    end
-  end
-end
-
-local function names()
-  local list = {}
-  for _, path in ipairs(embed.list("stdlib/materializations/")) do
-    list[#list + 1] = path:match("([%w_]+)%.lua$")
-  end
-  table.sort(list)
-  return list
-end
-
-local function builtin(name)
-  for _, known in ipairs(names()) do
-    if known == name then return require("stdlib.materializations." .. name) end
-  end
-end
-
-local later = { incremental = true, materialized_view = true, snapshot = true }
-
 local function missing(run, node, name)
   local info = run.project.info[node.unique_id] or {}
-  if later[name] then
-    err.raise { code = 176, message = ("the materialization '%s' is not supported yet"):format(name), file = info.file,
-      hint = ("{%% materialization %s, default %%} in the project's macros is used when there is one"):format(name) }
+  local names = files.names(run)
+  local known = {}
+  for _, other in ipairs(names) do known[other] = true end
+  for _, other in ipairs(macros.materialization_names(run.project)) do
+    if not known[other] then names[#names + 1] = other end
   end
+  table.sort(names)
   err.raise { code = 175, message = ("there is no materialization '%s'"):format(name), file = info.file,
-    hint = err.did_you_mean(name, names()) or "the built-in ones are " .. table.concat(names(), ", ") }
+    hint = err.did_you_mean(name, names) or "there are " .. table.concat(names, ", ") }
 end
 
 -- The relations that a materialization gives.
@@ -146,19 +173,18 @@ end
 function M.run(state)
   local run, node = state.run, state.node
   local name = node.config.materialized
-  local macro = find_macro(run, node, name)
+  local fn, macro = files.find(run, name)
   if macro then
     state.custom = true
     return relations_of(macro.fn:bind(state.context)())
   end
-  local fn = builtin(name)
   if not fn then missing(run, node, name) end
   local context = state.context
   local build = setmetatable({ state = state, node = node, config = node.config, sql = node.compiled_code,
     target = context.this, full_refresh = opt(context.should_full_refresh()) == true }, Build)
   build.existing = build:find(context.this)
   state.replaced = build.existing
-  return fn(build)
+  return relations_of(fn(build))
 end
 
 --- Grants, comments and indexes: what the configuration says about a relation that stands. May wait.
