@@ -65,7 +65,7 @@ local function context_of(given)
     file = given.context_file
     text = fs.read(file)
   end
-  if not text then return {} end
+  if not text then return nil end
   local ok, context = pcall(json.decode, text)
   if not ok or not value.is_dict(context) then
     err.raise { code = 101,

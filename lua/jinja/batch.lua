@@ -128,6 +128,14 @@ local function context(case)
   return ctx
 end
 
+--- Renders one template. Raises what its rendering raises.
+---@param source string
+---@param opts {file: string, context?: table, vars?: table, env?: table}
+---@return string
+function M.render(source, opts)
+  return jinja.compile(source, { file = opts.file }):render(context(opts))
+end
+
 --- Renders one request.
 ---@param line string
 ---@return string answer
