@@ -29,8 +29,8 @@ function M.compile(job)
   if node and node.compiled_code then job.report:log("print", node.compiled_code) end
 end
 
-local default_keys = { "alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "source_name",
-  "original_file_path", "unique_id" }
+local default_keys = { alias = true, name = true, package_name = true, depends_on = true, tags = true, config = true,
+  resource_type = true, source_name = true, original_file_path = true, unique_id = true }
 
 local listed_by_name = { exposure = true, metric = true, semantic_model = true, saved_query = true }
 
@@ -46,27 +46,53 @@ local function selector(node)
   return table.concat(node.fqn, ".")
 end
 
---- `ls`: prints a line for each selected node, in the order of their names as dbt does.
-function M.list(job)
-  local format = job.given.output
-  local lines = {}
-  for _, id in ipairs(job.selected) do
-    local node = members.get(job.project, id)
-    if format == "json" then
-      local shown = value.dict()
-      for _, key in ipairs(job.given.output_keys or default_keys) do
-        if node[key] ~= nil then shown[key] = node[key] end
-      end
-      lines[#lines + 1] = json.encode(shown)
-    elseif format == "path" then
-      lines[#lines + 1] = node.original_file_path
-    elseif format == "name" then
-      lines[#lines + 1] = node.name
-    else
-      lines[#lines + 1] = selector(node)
+-- The name by which --select finds a node.
+local function search_name(node)
+  if node.resource_type == "source" then return node.source_name .. "." .. node.name end
+  local version = node.resource_type == "model" and opt(node.version)
+  return version and ("%s.v%s"):format(node.name, tostring(version)) or node.name
+end
+
+-- What `key` of --output-keys names, with dots between the levels: the value, or nil.
+local function nested(node, key)
+  if rawget(node, key) ~= nil then return rawget(node, key) end
+  local v = node
+  for part in key:gmatch("[^.]+") do
+    if not value.is_dict(v) then return nil end
+    v = rawget(v, part)
+  end
+  return v
+end
+
+local function as_json(node, keys)
+  local shown = value.dict()
+  if keys then
+    for _, key in ipairs(keys) do
+      local v = nested(node, key)
+      if v ~= nil and not (v == value.none and key:find(".", 1, true)) then shown[key] = v end
+    end
+  else
+    for key, v in pairs(node) do
+      if default_keys[key] then shown[key] = v end
     end
   end
-  table.sort(lines)
+  return json.encode(shown)
+end
+
+local formats = {
+  selector = selector,
+  name = search_name,
+  path = function(node) return node.original_file_path end,
+  json = as_json,
+}
+
+--- `ls`: prints a line for each selected node, in the order of their unique_ids as dbt does.
+function M.list(job)
+  local format = formats[job.given.output]
+  local ids = table.move(job.selected, 1, #job.selected, 1, {})
+  table.sort(ids)
+  local lines = {}
+  for i, id in ipairs(ids) do lines[i] = format(members.get(job.project, id), job.given.output_keys) end
   if #lines > 0 then term.write(1, table.concat(lines, "\n") .. "\n") end
   return 0
 end
@@ -77,9 +103,8 @@ function M.select_one(job)
     job.selected = { inline(job) }
     return
   end
-  local selected = require("project.select").select(job.project, { select = job.given.select,
-    exclude = job.given.exclude, types = { "model", "seed", "test" }, resource_types = job.given.resource_type })
-  if not job.given.select then
+  local selected = require("command.steps").selection(job, { "model", "seed", "snapshot", "test" })
+  if not (job.given.select or job.given.selector) then
     err.raise { code = 101, message = "show needs --select with one node, or --inline with SQL" }
   end
   local models = {}

@@ -1,6 +1,7 @@
 --- The steps that commands share: load, select, connect, execute, write, finish (lua/pipeline.lua).
 
 local core = require "dex.core"
+local err = require "err"
 local fs = require "dex.fs"
 local value = require "jinja.value"
 
@@ -13,7 +14,8 @@ M.builds = {
   test = { types = { "test" } },
   seed = { types = { "seed" } },
   compile = { types = { "model", "seed", "test" } },
-  ls = { types = { "model", "seed", "test", "source" } },
+  ls = { types = { "model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
+    "semantic_model", "unit_test", "function" }, more_types = { "analysis" } },
 }
 
 local function arguments(job)
@@ -50,15 +52,36 @@ function M.load(job)
   job.target_path = job.project.target_path
 end
 
+--- What the command line selects among nodes of these kinds.
+---@param job table
+---@param types string[] what the command works on
+---@param more_types? string[] what it works on when --resource-type asks for it
+---@return string[] unique_ids in graph order
+function M.selection(job, types, more_types)
+  local given = job.given
+  local state = given.state and require("project.state").load(job.project, given.state)
+  local selected, warnings, default = require("project.select").select(job.project, {
+    select = given.select, exclude = given.exclude, selector = given.selector, types = types, more_types = more_types,
+    resource_types = given.resource_type, exclude_resource_types = given.exclude_resource_type,
+    indirect_selection = given.indirect_selection, state = state,
+  })
+  if default then job.report:log("info", ("using the default selector '%s'"):format(default)) end
+  for _, warning in ipairs(warnings) do job.report:warning(warning) end
+  if given.defer then
+    local earlier = given.defer_state and require("project.state").load(job.project, given.defer_state) or state
+    if not earlier then
+      err.raise { code = 101, message = "--defer needs the artifacts of an earlier run",
+        hint = "name their folder with --state or --defer-state" }
+    end
+    require("run.deferral").prepare(job.project, earlier, { favor_state = given.favor_state, selected = selected })
+  end
+  return selected
+end
+
 --- project -> job.selected, a list of unique_ids in graph order.
 function M.select(job)
-  local given = job.given
   local wanted = M.builds[job.command.name]
-  local selected, warnings = require("project.select").select(job.project, {
-    select = given.select, exclude = given.exclude, types = wanted.types, resource_types = given.resource_type,
-  })
-  for _, warning in ipairs(warnings) do job.report:warning(warning) end
-  job.selected = selected
+  job.selected = M.selection(job, wanted.types, wanted.more_types)
 end
 
 --- profile -> job.pool. Starts the private server when the project has no other; does not connect yet.

@@ -128,7 +128,7 @@ M.codes = {
   [305] = { "Several packages have a node of that name.", "Name the package: ref('package', 'name')." },
   [306] = { "A model may not refer to this model, which is private or protected.",
     "See `access` and `group` of the model." },
-  [307] = { "A selector of --select or --exclude is wrong.",
+  [307] = { "A selector of --select, --exclude or selectors.yml is wrong.",
     "Names, path:..., tag:..., source:..., config.x:y, +parents, children+ are the usual ones." },
   [308] = { "A hook of a seed has a ref() or source(), and seeds depend on nothing.",
     "Move the hook to a model, or to on-run-end." },
@@ -136,6 +136,11 @@ M.codes = {
   [310] = { "Warning: a selector matches no enabled node.", "Correct the name; `dex-lua ls` lists the nodes." },
   [311] = { "A selector compares with an earlier run, and none is given.",
     "Name the folder of its artifacts with --state." },
+
+  [311] = { "The artifacts of an earlier run are needed, and they are not there or cannot be read.",
+    "--state names the target folder of that run, or a copy of it." },
+  [312] = { "A change breaks the contract of a model, for those who rely on it.",
+    "Give the model a new version, and keep the old one for a while." },
 
   -- Database
   [401] = { "The database refused a statement; its SQLSTATE is given.",

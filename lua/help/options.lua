@@ -13,6 +13,17 @@ M.options = {
   { name = "exclude", arg = "SELECTOR", many = true, help = "Nodes to leave out, in the same syntax" },
   { name = "resource-type", arg = "TYPE", many = true, env = "DBT_RESOURCE_TYPES",
     help = "Only these kinds: model, seed, test, ..." },
+  { name = "exclude-resource-type", arg = "TYPE", many = true, env = "DBT_EXCLUDE_RESOURCE_TYPES",
+    help = "All kinds but these" },
+  { name = "selector", arg = "NAME", help = "A selection that selectors.yml names" },
+  { name = "indirect-selection", arg = "MODE", choices = { "eager", "cautious", "buildable", "empty" },
+    env = "DBT_INDIRECT_SELECTION", help = "Which tests come along: eager, cautious, buildable or empty" },
+  { name = "state", arg = "DIR", env = "DBT_STATE", help = "Artifacts of an earlier run, for state: and result:" },
+  { name = "defer", env = "DBT_DEFER", negatable = true,
+    help = "Read what is not built here from where that run has built it" },
+  { name = "favor-state", env = "DBT_FAVOR_STATE", negatable = true,
+    help = "With --defer: even when it is built here, too" },
+  { name = "defer-state", arg = "DIR", env = "DBT_DEFER_STATE", help = "Artifacts for --defer (else those of --state)" },
   { name = "full-refresh", short = "f", env = "DBT_FULL_REFRESH", negatable = true,
     help = "Drop and rebuild seeds and incremental models" },
   { name = "fail-fast", short = "x", env = "DBT_FAIL_FAST", negatable = true,
@@ -58,7 +69,8 @@ M.options = {
 
 local connection = { "target", "profile", "profiles-dir", "project-dir", "vars" }
 local logging = { "log-format", "log-level", "debug", "quiet", "use-colors", "target-path" }
-local selection = { "select", "exclude", "resource-type" }
+local selection = { "select", "exclude", "selector", "resource-type", "exclude-resource-type", "indirect-selection",
+  "state", "defer", "favor-state", "defer-state" }
 local execution = { "threads", "fail-fast", "full-refresh", "no-hooks", "skip-hook" }
 
 local function sets(...)

@@ -20,6 +20,7 @@ local profile = require "project.profile"
 local properties = require "project.properties"
 local root = require "project.root"
 local run_hooks = require "project.run_hooks"
+local selectors = require "project.selectors"
 local sources = require "project.sources"
 local time = require "dex.time"
 local value = require "jinja.value"
@@ -53,6 +54,7 @@ local opt = value.opt
 ---@field info table<string, table> beside each node: file, display, line, source, template, hooks, package
 ---@field run_hooks {start: dex.Hook[], finish: dex.Hook[]}
 ---@field operations table<string, dex.Operation>
+---@field selectors {list: dex.Selector[], by_name: table<string, dex.Selector>, default: dex.Selector|nil}
 ---@field entries table<string, dex.Entry[]> properties files, by section
 ---@field parents table<string, string[]>
 ---@field children table<string, string[]>
@@ -97,6 +99,7 @@ local function load_settings(project, opts)
   project.vars = vars.new(cli, package.name)
   project.vars.files[package.name] = vars_file.load(package)
   packages.load(project, { vars = cli, target = project.profile.target })
+  selectors.load(project, cli)
 end
 
 -- Descriptions may use docs blocks of any package.

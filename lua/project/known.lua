@@ -57,6 +57,8 @@ M.source = words [[name description database schema loader loaded_at_field loade
 M.table = words [[name identifier description columns meta tags config freshness loaded_at_field loaded_at_query quoting
   external tests data_tests loader quote_columns]]
 
+M.selector = words "name description definition default"
+
 M.profile = words [[type host hostaddr user pass password port dbname database schema threads connect_timeout role
   search_path keepalives_idle sslmode sslcert sslkey sslrootcert sslpassword application_name endpoint retries
   autocommit target]]

@@ -8,6 +8,7 @@ local hash = require "dex.hash"
 local json = require "dex.json"
 local macros = require "project.macros"
 local root = require "project.root"
+local selectors = require "project.selectors"
 local time = require "dex.time"
 local value = require "jinja.value"
 
@@ -113,8 +114,8 @@ function M.make(project)
   return dict("metadata", metadata(project), "nodes", project.nodes, "sources", project.sources, "macros",
     all_macros(project), "docs", project.docs, "exposures", project.exposures, "metrics", project.metrics, "groups",
     project.groups,
-    "selectors", dict(), "disabled", project.disabled, "parent_map", sorted_map(project, project.parents),
-    "child_map", sorted_map(project, project.children), "group_map", group_map(project), "saved_queries",
+    "selectors", selectors.for_manifest(project), "disabled", project.disabled, "parent_map",
+    sorted_map(project, project.parents), "child_map", sorted_map(project, project.children), "group_map", group_map(project), "saved_queries",
     project.saved_queries, "semantic_models", project.semantic_models, "unit_tests", project.unit_tests,
     "functions", project.functions)
 end

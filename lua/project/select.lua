@@ -1,58 +1,11 @@
---- --select and --exclude: from words such as `+orders,tag:nightly` to a list of nodes, as dbt understands them.
+--- --select, --exclude and --selector: from the trees of criteria.lua to a list of nodes, as dbt understands them.
 
+local criteria = require "project.criteria"
 local err = require "err"
 local members = require "project.members"
 local methods = require "project.select_methods"
 
 local M = {}
-
---- One word of a selection.
----@class dex.Criterion
----@field raw string
----@field method string
----@field value string
----@field at boolean `@x`: with all that depends on it, and what that needs
----@field parents? integer depth; math.huge for all
----@field children? integer
-
-local default_words = { "fqn:*", "source:*", "exposure:*" }
-local modes = { eager = true, cautious = true, buildable = true, empty = true }
-
-local function method_of(text)
-  if text:find("/", 1, true) then return "path" end
-  local lower = text:lower()
-  if lower:sub(-4) == ".sql" or lower:sub(-3) == ".py" or lower:sub(-4) == ".csv" then return "file" end
-  return "fqn"
-end
-
---- Reads one word. Raises 307 when it is none.
----@param raw string
----@return dex.Criterion
-function M.parse(raw)
-  local rest = raw
-  local at = rest:sub(1, 1) == "@"
-  if at then rest = rest:sub(2) end
-  local depth, after = rest:match("^(%d*)%+(.*)$")
-  local parents
-  if depth then
-    parents = tonumber(depth) or math.huge
-    rest = after
-  end
-  local before, child_depth = rest:match("^(.-)%+(%d*)$")
-  local children
-  if before then
-    children = tonumber(child_depth) or math.huge
-    rest = before
-  end
-  if at and children then
-    err.raise { code = 307, message = ("'%s': `@` in front and `+` behind exclude each other"):format(raw) }
-  end
-  local method, text = rest:match("^([%w_.]+):(.*)$")
-  text = text or rest
-  if text == "" then err.raise { code = 307, message = ("'%s' names no node"):format(raw) } end
-  return { raw = raw, method = method or method_of(text), value = text, at = at, parents = parents,
-    children = children }
-end
 
 -- Sets of ids ------------------------------------------------------------------------------------
 
@@ -136,13 +89,51 @@ local function expand(project, chosen, mode)
   return direct, indirect
 end
 
-local function by_criterion(project, criterion, mode)
-  local test = methods.test(project, criterion.method, criterion.value)
+-- Tests that waited and whose parents are all chosen now.
+local function take_waiting(project, direct, indirect, mode)
+  if mode ~= "cautious" and mode ~= "buildable" then return direct end
+  local set = mode == "buildable" and union(union({}, direct), walk(direct, project.parents, math.huge)) or direct
+  local chosen = union({}, direct)
+  for id in pairs(indirect) do
+    if not direct[id] and rawget(project.nodes, id) and all_in(project.parents[id], set) then chosen[id] = true end
+  end
+  return chosen
+end
+
+-- Evaluating -------------------------------------------------------------------------------------
+
+local evaluate
+
+-- What a test of the methods chooses among all members.
+local function search(job, criterion)
+  local test = methods.test(job, criterion.method, criterion.value)
   local chosen = {}
-  for _, id in ipairs(project.order) do
-    local node = member(project, id)
+  for _, id in ipairs(job.project.order) do
+    local node = member(job.project, id)
     if node.resource_type ~= "operation" and test(node) then chosen[id] = true end
   end
+  return chosen
+end
+
+-- The nodes of every selector of selectors.yml whose name matches.
+local function by_selector(job, criterion)
+  local chosen = {}
+  for _, selector in ipairs(require("project.selectors").matching(job.project, tostring(criterion.value))) do
+    if job.within[selector] then
+      err.raise { code = 307, message = ("selector '%s' uses itself"):format(selector.name), file = selector.file,
+        line = selector.line }
+    end
+    job.within[selector] = true
+    union(chosen, (evaluate(job, selector.spec)))
+    job.within[selector] = nil
+  end
+  return chosen
+end
+
+local function by_criterion(job, criterion)
+  local project = job.project
+  local is_selector = criterion.method == "selector"
+  local chosen = is_selector and by_selector(job, criterion) or search(job, criterion)
   local more = {}
   if criterion.at then
     local family = union(walk(chosen, project.children, math.huge), chosen)
@@ -151,56 +142,44 @@ local function by_criterion(project, criterion, mode)
   end
   if criterion.parents then union(more, walk(chosen, project.parents, criterion.parents)) end
   if criterion.children then union(more, walk(chosen, project.children, criterion.children)) end
-  return expand(project, union(chosen, more), mode)
+  union(chosen, more)
+  -- a selector has taken its tests already, and may have excluded some
+  if is_selector then return chosen, {} end
+  return expand(project, chosen, criterion.mode or job.mode)
 end
 
--- Tests that waited and whose parents are all chosen now.
-local function take_waiting(project, direct, indirect, mode)
-  if mode ~= "cautious" and mode ~= "buildable" then return direct end
-  local set = mode == "buildable" and union(union({}, direct), walk(direct, project.parents, math.huge)) or direct
-  local chosen = union({}, direct)
-  for id in pairs(indirect) do
-    if not direct[id] and is_test(project, id) and all_in(project.parents[id], set) then chosen[id] = true end
-  end
-  return chosen
-end
-
--- Words joined by commas: all must match.
-local function by_word(project, word, mode)
-  local direct, indirect
-  for part in (word .. ","):gmatch("(.-),") do
-    local d, i = by_criterion(project, M.parse(part), mode)
-    i = union(i, d)
-    direct = direct and intersection(direct, d) or d
-    indirect = indirect and intersection(indirect, i) or i
-  end
-  return take_waiting(project, direct, indirect, mode), indirect
-end
+local combine = {
+  union = function(a, b) return union(union({}, a), b) end, intersection = intersection, difference = difference,
+}
 
 local function nearest_name(project, word)
-  local text = M.parse(word:match("^[^,]*")).value
+  if word:find("[:/*]") then return nil end
+  local text = criteria.parse(word:match("^[^,]*")).value
   local names = {}
   for _, id in ipairs(project.order) do names[#names + 1] = member(project, id).name end
   return err.did_you_mean(text, names)
 end
 
--- Words side by side: any may match.
-local function by_words(project, words, mode, warnings)
-  local direct, indirect = {}, {}
-  for _, text in ipairs(words) do
-    for word in text:gmatch("%S+") do
-      local d, i = by_word(project, word, mode)
-      if warnings and not next(d) then
-        warnings[#warnings + 1] = err.new { code = 310,
-          message = ("the selection '%s' matches no enabled node"):format(word),
-          hint = not word:find("[:/*]") and nearest_name(project, word) or nil }
-      end
-      union(direct, d)
-      union(indirect, i)
-    end
+-- The ids that a spec chooses, and those of tests that wait for their other parents.
+evaluate = function(job, spec)
+  if spec.kind == "criterion" then return by_criterion(job, spec) end
+  local direct, indirect
+  for _, part in ipairs(spec.parts) do
+    local d, i = evaluate(job, part)
+    i = union(union({}, i), d)
+    direct = direct and combine[spec.kind](direct, d) or d
+    indirect = indirect and combine[spec.kind](indirect, i) or i
   end
-  return take_waiting(project, direct, indirect, mode)
+  direct = take_waiting(job.project, direct or {}, indirect or {}, spec.mode or "eager")
+  if spec.raw and not next(direct) then
+    job.warnings[#job.warnings + 1] = err.new { code = 310,
+      message = ("the selection '%s' matches no enabled node"):format(spec.raw),
+      hint = nearest_name(job.project, spec.raw) }
+  end
+  return direct, indirect or {}
 end
+
+-- Resource types ---------------------------------------------------------------------------------
 
 local plural = { models = "model", seeds = "seed", snapshots = "snapshot", tests = "test", sources = "source",
   exposures = "exposure", analyses = "analysis", unit_tests = "unit_test", functions = "function",
@@ -208,48 +187,93 @@ local plural = { models = "model", seeds = "seed", snapshots = "snapshot", tests
 local type_names = { "model", "seed", "snapshot", "test", "unit_test", "source", "function", "exposure", "metric",
   "semantic_model", "saved_query", "analysis", "all", "default" }
 
--- The resource types to keep: the command's, and of these what --resource-type names.
+local function type_of(word)
+  local name = plural[word] or word
+  for _, known in ipairs(type_names) do
+    if known == name then return name end
+  end
+  err.raise { code = 307, message = ("'%s' is no resource type"):format(name),
+    hint = err.did_you_mean(name, type_names) }
+end
+
+local function each_type(texts, fn)
+  for _, text in ipairs(texts or {}) do
+    for word in text:gmatch("[^%s,]+") do fn(type_of(word)) end
+  end
+end
+
+-- The resource types to keep: the command's, of these what --resource-type names, less --exclude-resource-type.
 local function wanted_types(opts)
-  if not opts.types and not opts.resource_types then return nil end
-  local wanted = {}
+  local wanted, asked = {}, nil
+  local every = not opts.types
   for _, name in ipairs(opts.types or type_names) do wanted[name] = true end
-  if not opts.resource_types or #opts.resource_types == 0 then return wanted end
-  local asked = {}
-  for _, text in ipairs(opts.resource_types) do
-    for name in text:gmatch("[^%s,]+") do
-      name = plural[name] or name
-      local known = false
-      for _, other in ipairs(type_names) do known = known or other == name end
-      if not known then
-        err.raise { code = 307, message = ("'%s' is no resource type"):format(name),
-          hint = err.did_you_mean(name, type_names) }
-      end
-      if name == "all" or name == "default" then return wanted end
+  each_type(opts.resource_types, function(name)
+    asked = asked or {}
+    if name == "all" then
+      union(asked, wanted)
+      for _, more in ipairs(opts.more_types or {}) do asked[more] = true end
+    elseif name == "default" then
+      union(asked, wanted)
+    else
       asked[name] = true
     end
+  end)
+  if asked then
+    local allowed = union({}, wanted)
+    for _, more in ipairs(opts.more_types or {}) do allowed[more] = true end
+    wanted, every = intersection(asked, allowed), false
   end
-  return intersection(wanted, asked)
+  each_type(opts.exclude_resource_types, function(name)
+    wanted[name], every = nil, false
+  end)
+  return not every and wanted or nil
 end
+
+-- What to evaluate: a named selector, the words, or the default selector of the project.
+local function spec_of(project, opts, mode)
+  local selectors = require "project.selectors"
+  local words = opts.select and #opts.select > 0 or opts.exclude and #opts.exclude > 0
+  if opts.selector then
+    if words then
+      err.raise { code = 101, message = "--selector and --select or --exclude exclude each other" }
+    end
+    return selectors.get(project, opts.selector).spec
+  end
+  local default = not words and not opts.no_default_selector and selectors.default(project)
+  if default then return default.spec, default.name end
+  return criteria.difference(opts.select, opts.exclude, mode)
+end
+
+--- How to select. `types` are what the command works on, `more_types` what it works on when asked to,
+--- `resource_types` what the user asked for.
+---@class dex.SelectOptions
+---@field select? string[]
+---@field exclude? string[]
+---@field selector? string name of a selector of selectors.yml
+---@field no_default_selector? boolean
+---@field types? string[]
+---@field more_types? string[]
+---@field resource_types? string[]
+---@field exclude_resource_types? string[]
+---@field indirect_selection? string
+---@field state? dex.State what `state:`, `result:` and `source_status:` compare with
 
 --- Selects nodes.
 ---@param project table
----@param opts {select?: string[], exclude?: string[], types?: string[], resource_types?: string[],
----  indirect_selection?: string} `types` are what the command works on, `resource_types` what the user asked for
+---@param opts dex.SelectOptions
 ---@return string[] unique_ids in graph order
 ---@return dex.Error[] warnings: words that match nothing
+---@return string|nil name of the default selector when it was used
 function M.select(project, opts)
   local mode = opts.indirect_selection or "eager"
-  if not modes[mode] then
+  if not criteria.modes[mode] then
     err.raise { code = 307,
       message = ("'%s' is no mode of indirect selection: it is eager, cautious, buildable or empty")
       :format(mode) }
   end
-  local warnings = {}
-  local given = opts.select and #opts.select > 0
-  local chosen = by_words(project, given and opts.select or default_words, mode, given and warnings or nil)
-  if opts.exclude and #opts.exclude > 0 then
-    chosen = difference(chosen, by_words(project, opts.exclude, mode, warnings))
-  end
+  local job = { project = project, mode = mode, warnings = {}, state = opts.state, within = {} }
+  local spec, default = spec_of(project, opts, mode)
+  local chosen = evaluate(job, spec)
   local types = wanted_types(opts)
   local list = {}
   for id in pairs(chosen) do
@@ -257,7 +281,7 @@ function M.select(project, opts)
     if not types or types[node.resource_type] then list[#list + 1] = id end
   end
   table.sort(list, function(a, b) return project.position[a] < project.position[b] end)
-  return list, warnings
+  return list, job.warnings, default
 end
 
 return M

@@ -48,7 +48,7 @@ function tests.fqn(_, selector)
   return function(node)
     local fqn = node.fqn
     if not fqn or node.resource_type == "source" then return false end
-    local versioned = opt(node.version) ~= nil
+    local versioned = node.resource_type == "model" and opt(node.version) ~= nil
     return name_matches(fqn, selector, parts, versioned)
       or name_matches(table.move(fqn, 2, #fqn, 1, {}), selector, parts, versioned)
   end
@@ -56,16 +56,22 @@ end
 
 function tests.tag(_, selector)
   return function(node)
-    for _, tag in ipairs(node.tags or {}) do
+    local tags = opt(node.tags) or node.config and opt(node.config.tags) or {}
+    if type(tags) == "string" then return matches(tags, selector) end
+    for _, tag in ipairs(tags) do
       if matches(tag, selector) then return true end
     end
     return false
   end
 end
 
+-- What dbt looks for groups in.
+local grouped = { model = true, seed = true, snapshot = true, test = true, analysis = true, metric = true }
+
 function tests.group(_, selector)
   return function(node)
-    local group = opt(node.group)
+    if not grouped[node.resource_type] then return false end
+    local group = node.config and opt(node.config.group)
     return group ~= nil and matches(group, selector)
   end
 end
@@ -105,8 +111,8 @@ tests.semantic_model = by_parts("semantic_model", nil, { "name", "package.name" 
 tests.saved_query = by_parts("saved_query", nil, { "name", "package.name" })
 tests.unit_test = by_parts("unit_test", nil, { "name", "package.name" })
 
-function tests.path(project, selector)
-  local root = project.root .. "/"
+function tests.path(job, selector)
+  local root = job.project.root .. "/"
   if selector:sub(1, #root) == root then selector = selector:sub(#root + 1) end
   local itself_or_folder, itself = glob.path(selector)
   return function(node)
@@ -123,15 +129,18 @@ function tests.file(_, selector)
   end
 end
 
-function tests.package(project, selector)
-  if selector == "this" then selector = project.name end
+function tests.package(job, selector)
+  if selector == "this" then selector = job.project.name end
   return function(node) return matches(node.package_name, selector) end
 end
 
+-- As dbt compares: texts with texts; `true` and `false` may be texts, too.
 local function equals(v, selector, insensitive)
-  if type(v) == "boolean" then return selector:lower() == tostring(v) end
-  if type(v) == "string" then return v == selector or insensitive and v:lower() == selector:lower() end
-  return v ~= nil and v ~= value.none and type(v) ~= "table" and tostring(v) == selector
+  if type(v) == "boolean" then return tostring(selector):lower() == tostring(v) end
+  if type(v) == "string" then
+    return v == selector or insensitive and type(selector) == "string" and v:lower() == selector:lower()
+  end
+  return type(v) == "number" and v == selector
 end
 
 -- dbt looks into the config of nodes and sources only.
@@ -222,17 +231,40 @@ function tests.version(_, selector)
   end
 end
 
---- Names of the methods.
-M.names = {}
+-- What was before: --state ------------------------------------------------------------------------
+
+local function previous(job, method)
+  if job.state then return job.state end
+  err.raise { code = 311, message = ("the selection method '%s' compares with an earlier run, and none is given")
+    :format(method), hint = "name the folder of its artifacts with --state" }
+end
+
+function tests.state(job, selector)
+  return require("project.state").comparison(job, previous(job, "state"), tostring(selector))
+end
+
+function tests.result(job, selector)
+  return require("project.state").with_result(previous(job, "result"), tostring(selector))
+end
+
+function tests.source_status(job, selector)
+  return require("project.state").fresher(previous(job, "source_status"), tostring(selector))
+end
+
+--- Names of the methods. `selector` is the work of lua/project/select.lua.
+M.names = { "selector" }
 for name in pairs(tests) do M.names[#M.names + 1] = name end
 table.sort(M.names)
 
+--- Whether there is a method of that name.
+function M.is_method(name) return name == "selector" or tests[name] ~= nil end
+
 --- A test for the nodes that a method and its value match. Raises 307 for an unknown method.
----@param project table
+---@param job {project: table, state: dex.State|nil, warnings: dex.Error[]}
 ---@param method string with its arguments, such as "config.materialized"
----@param selector string
+---@param selector any what it is to match: a text, from YAML also a boolean or number
 ---@return fun(node: table): boolean
-function M.test(project, method, selector)
+function M.test(job, method, selector)
   local parts = split_dots(method)
   local name = table.remove(parts, 1)
   local make = tests[name]
@@ -241,10 +273,14 @@ function M.test(project, method, selector)
       hint = err.did_you_mean(name, M.names)
       or "methods are " .. table.concat(M.names, ", ") }
   end
-  if name == "config" and #parts == 0 then
-    err.raise { code = 307, message = "`config` needs the key: config.materialized:table" }
+  if name == "config" then
+    if #parts == 0 then err.raise { code = 307, message = "`config` needs the key: config.materialized:table" } end
+    return make(job, selector, parts)
   end
-  return make(project, selector, parts)
+  if type(selector) == "table" then
+    err.raise { code = 307, message = ("`%s` takes one value, not a list or mapping"):format(method) }
+  end
+  return make(job, tostring(selector), parts)
 end
 
 return M

@@ -219,7 +219,7 @@ function members.project_name(state) return state.project.name end
 function members.execute() return true end
 function members.column() return columns.class end
 function members.sql_now() return "now()" end
-function members.defer_relation() return none end
+function members.defer_relation(state) return require("run.deferral").of_node(state) end
 
 local apis = setmetatable({}, { __mode = "k" })
 

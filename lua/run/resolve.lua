@@ -138,7 +138,8 @@ M.run_ref = value.fn("ref(state, *args, **kwargs)", function(state, args, kwargs
   if target.resource_type == "model" and target.config.materialized == "ephemeral" then
     return ephemeral(state, target)
   end
-  return with_limit(state, relations.of_node(project, target))
+  local deferred = project.deferral and require("run.deferral").relation(state, target)
+  return with_limit(state, deferred or relations.of_node(project, target))
 end)
 
 M.run_source = value.fn("source(state, *args)", function(state, args)
