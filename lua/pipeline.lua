@@ -16,6 +16,7 @@ M.commands = {
   build = { "steps.load", "steps.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
   test = { "steps.load", "steps.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
   seed = { "steps.load", "steps.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
+  snapshot = { "steps.load", "steps.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
   compile = { "steps.load", "steps.select", "steps.connect", "inspect.compile", "steps.write", "steps.finish" },
   show = { "steps.load", "inspect.select_one", "steps.connect", "inspect.show" },
   ls = { "steps.load", "steps.select", "inspect.list" },

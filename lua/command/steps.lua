@@ -10,10 +10,11 @@ local M = {}
 --- What a command builds: the resource types that it runs, and whether it runs hooks.
 M.builds = {
   run = { types = { "model" } },
-  build = { types = { "seed", "model", "test" } },
+  build = { types = { "seed", "model", "snapshot", "test" } },
   test = { types = { "test" } },
   seed = { types = { "seed" } },
-  compile = { types = { "model", "seed", "test" } },
+  snapshot = { types = { "snapshot" } },
+  compile = { types = { "model", "seed", "snapshot", "test" } },
   ls = { types = { "model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
     "semantic_model", "unit_test", "function" }, more_types = { "analysis" } },
 }

@@ -96,9 +96,9 @@ M.commands = {
     text = "Builds models in the order of their ref()s, each with its hooks, in a transaction of its own.\n" ..
       "Seeds and tests are left out: `dex-lua build` runs everything.",
     examples = { "dex-lua run --select +orders", "dex-lua run -s tag:nightly --exclude path:models/old" } },
-  { name = "build", summary = "Build seeds and models and run tests, in graph order",
+  { name = "build", summary = "Build seeds, models and snapshots and run tests, in graph order",
     options = sets(selection, { "store-failures" }, execution, connection, logging),
-    text = "Seeds, models and tests in one graph. Whatever stands below a failed node, or below a\n" ..
+    text = "Seeds, models, snapshots and tests in one graph. Whatever stands below a failed node, or below a\n" ..
       "failed test, is skipped.",
     examples = { "dex-lua build", "dex-lua build --select staging+ --fail-fast" } },
   { name = "test", summary = "Run the tests of the selected nodes",
@@ -110,6 +110,11 @@ M.commands = {
     text = "Each file becomes a table, loaded through COPY. A table that is there is emptied and filled\n" ..
       "again in one transaction; with --full-refresh it is dropped and made anew.",
     examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
+  { name = "snapshot", summary = "Bring the snapshots up to date",
+    options = sets(selection, { "threads", "fail-fast", "no-hooks", "skip-hook" }, connection, logging),
+    text = "A snapshot keeps every version of the rows of its query. Each is applied in a transaction, and\n" ..
+      "two commands at once apply no change twice.",
+    examples = { "dex-lua snapshot", "dex-lua snapshot --select customers_history" } },
   { name = "compile", summary = "Render the selected nodes to target/compiled, run nothing",
     options = sets(selection, { "inline", "threads" }, connection, logging),
     text = "Renders SQL as it would be run. One selected node, or --inline, is printed as well. Hooks\n" ..

@@ -79,8 +79,20 @@ local function meta_of(config)
   return settings and opt(settings.meta)
 end
 
+local meta_columns = { "dbt_valid_from", "dbt_valid_to", "dbt_scd_id", "dbt_updated_at", "dbt_is_deleted" }
+
+-- What a snapshot's own columns are called; computed from the setting, as in dbt.
+local function snapshot_columns(settings)
+  local names, given = value.dict(), settings.snapshot_meta_column_names
+  for _, name in ipairs(meta_columns) do names[name] = value.is_dict(given) and opt(given[name]) or name end
+  return names
+end
+
 local function lookup(settings, name, default, validator)
   local v = settings and rawget(settings, name)
+  if name == "snapshot_table_column_names" and settings and settings.materialized == "snapshot" then
+    return snapshot_columns(settings)
+  end
   if v == nil and settings and dashed[name] then v = rawget(settings, dashed[name]) end
   if v == nil then return default end
   if opt(validator) ~= nil and default ~= none then validator(v) end

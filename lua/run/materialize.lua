@@ -57,6 +57,16 @@ function Build:find(relation)
   return opt(self:call("load_cached_relation", relation))
 end
 
+--- The node's relation, which was found in the database beside the list of relations, as one of a kind.
+---@param kind string
+---@return table relation
+function Build:found(kind)
+  self.existing = self:relation(kind)
+  self.state.replaced = self.existing
+  self.state.run.cache:add(self.existing, self.state)
+  return self.existing
+end
+
 --- Drops what an interrupted run of dbt left behind under a name. May wait.
 function Build:drop_leftover(relation)
   local found = self:find(relation)
@@ -121,6 +131,10 @@ function Build:list(name)
   if value.is_list(v) then return #v > 0 and v or nil end
   return value.list { v }
 end
+
+--- A list for macros.
+---@param items any[]
+function Build.sequence(_, items) return value.list(items) end
 
 --- A dict for macros from names and values; nil becomes none.
 function Build.dict(_, ...)

@@ -281,7 +281,8 @@ local function fail_result(state, result, ctx)
   result.error, result.message = e, failure.message(node, e)
   result.committed = ctx.committed or nil
   if node.resource_type ~= "test" then
-    result.rerun = ("dex-lua %s --select %s"):format(node.resource_type == "seed" and "seed" or "run", node.name)
+    local kind = node.resource_type
+    result.rerun = ("dex-lua %s --select %s"):format(kind == "model" and "run" or kind, node.name)
   end
   if result.committed then
     e.hint = e.hint or "the node itself is built and committed: only what follows the commit failed"
