@@ -1,6 +1,6 @@
 --- Syntax tree to Lua source, then to a function by load().
--- Line N of the Lua source is line N of the template: the source is written in the template's own order and
--- newlines are added before whatever stands further down. A template becomes
+-- Each line of the Lua source stands for one place of the template, so that an error is found with its column: the
+-- places are kept beside the function (fault.lua). A template becomes
 --     return function(ctx) local o1,n1={},0 ... return concat(o1,"",1,n1) end
 -- with its output pieces in `o`. Names that the template assigns are Lua locals (a scope with very many becomes
 -- a table, because Lua has 200 locals a function); all others are looked up in `ctx` when they are used. A macro is a
@@ -22,16 +22,19 @@ loops.install(Compiler)
 
 -- A scope with more names than this, or a function with this many locals already, keeps its names in a table.
 local MOST_LOCALS = 80
+-- Pieces of output that are joined at once: each takes a register of Lua's 250.
+local MOST_JOINED = 40
 
-local helpers = { "S", "T", "F", "FL", "UF", "WF", "X", "C", "CM", "L", "TU", "D", "DS", "attr", "item", "slice",
-  "call", "callk", "callx", "callm", "callmk", "callmx", "add", "sub", "mul", "div", "idiv", "mod", "pow", "neg",
-  "plus", "eq", "ne", "lt", "le", "has", "chain", "concat", "cat", "catm", "iter", "seq", "items2", "unpack2",
-  "unpackn", "LP", "MK", "RET", "NSSET", "none", "AE", "sumn", "LOADER", "NOFILTER", "NOTEST", "BLK", "ORD" }
-local prologue
-do
-  local from = {}
-  for i, name in ipairs(helpers) do from[i] = "rt." .. name end
-  prologue = "local rt,K,U,MAC,FX,XX=... local " .. table.concat(helpers, ",") .. "=" .. table.concat(from, ",") .. " "
+-- The code's own names for what it uses of the runtime are locals: only those that it uses.
+local function prologue(used)
+  local names, from = {}, {}
+  for name in pairs(used) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do from[i] = "rt." .. name end
+  local helpers = #names > 0 and ("local %s=%s "):format(table.concat(names, ","), table.concat(from, ",")) or ""
+  return "local rt,K,U,MAC,FX,XX=... " .. helpers
 end
 
 -- Output -----------------------------------------------------------------------------------------
@@ -41,13 +44,33 @@ function Compiler:put(text)
   self.out[self.n] = text
 end
 
---- Moves to the template line of a position: the code put next stands there.
+--- The code put next stands for this byte of the template.
 function Compiler:at(pos)
-  local line = self.positions:line(pos)
-  if line > self.line then
-    self:put(("\n"):rep(line - self.line))
-    self.line = line
+  local map = self.map
+  local line = #map
+  if map[line] ~= pos then
+    map[line + 1] = pos
+    local n = self.n + 1
+    self.n = n
+    self.out[n] = "\n"
   end
+end
+
+--- Puts the name of a function of the runtime.
+function Compiler:helper(name)
+  self.used[name] = true
+  local n = self.n + 1
+  self.n = n
+  self.out[n] = name
+end
+
+--- Puts the beginning of a call of the runtime, for a place of the template.
+function Compiler:begin(name, pos)
+  if pos then self:at(pos) end
+  self.used[name] = true
+  local n = self.n + 2
+  self.n = n
+  self.out[n - 1], self.out[n] = name, "("
 end
 
 function Compiler:id()
@@ -73,6 +96,7 @@ end
 
 --- A Lua string literal on one line.
 function M.quote(s)
+  if not s:find('[%c\\"]') then return '"' .. s .. '"' end
   return (("%q"):format(s):gsub("\\\n", "\\n"):gsub("\r", "\\r"))
 end
 
@@ -114,8 +138,9 @@ end
 
 --- Declares the names that statements of this scope assign, each with the value it has outside.
 function Compiler:declare(body, skip)
-  local names, first = scope.stores(body, self.library and self.scope.parent == nil)
+  local names, first = scope.stores(body, self.reads, self.library and self.scope.parent == nil)
   local count = #names
+  if count == 0 then return end
   local box
   if count > 0 and (count > MOST_LOCALS or self.fn.locals + count > MOST_LOCALS + 40) then
     box = "b" .. self:id()
@@ -127,6 +152,7 @@ function Compiler:declare(body, skip)
       local outer = self:lookup(name)
       local initial = outer
       if not initial then
+        if first[name] == "load" then self.used.C = true end
         initial = first[name] == "load" and ("C(ctx,%s)"):format(M.quote(name)) or self:undefined(name)
       end
       local var
@@ -149,7 +175,7 @@ function Compiler:push_buffer()
   local b = { o = "o" .. id, n = "n" .. id, parent = self.buffer }
   self.fn.locals = self.fn.locals + 2
   self.buffer = b
-  self:put(("local %s,%s={},0 "):format(b.o, b.n))
+  self:put("local " .. b.o .. "," .. b.n .. "={},0 ")
   return b
 end
 
@@ -158,7 +184,8 @@ function Compiler:pop_buffer()
 end
 
 --- The Lua expression of a buffer's text.
-function Compiler.joined(b)
+function Compiler:joined(b)
+  self.used.concat = true
   return ('concat(%s,"",1,%s)'):format(b.o, b.n)
 end
 
@@ -183,32 +210,28 @@ function Compiler:enclosing_macro()
   end
 end
 
-local function special_names(node)
-  return scope.mentions(node.body, node.defaults, { caller = true, kwargs = true, varargs = true })
-end
-
 --- Puts the function expression of a macro or call body; gives its definition (a constant of the template).
 function Compiler:macro_function(node, name, kind)
-  local used = special_names(node)
-  local def = { name = name, params = node.params, n = #node.params, index = {}, file = self.file,
-    line = self.positions:line(node.pos), kind = node.kind,
+  local def = { name = name, params = node.params, n = #node.params, index = {}, chunk = self.chunk,
     arguments = value.tuple(table.move(node.params, 1, #node.params, 1, {})) }
   for i, p in ipairs(node.params) do
     if p == "caller" and not node.defaults[i] then
-      local line, column = self.positions:at(node.pos)
-      fault.syntax(self.file, line, column, "a parameter named 'caller' needs a default", nil, "TemplateAssertionError")
+      fault.syntax(self.chunk, node.pos, "a parameter named 'caller' needs a default", nil, "TemplateAssertionError")
     end
     def.index[p] = i
   end
-  for special in pairs(used) do
-    if not def.index[special] then def[special] = true end
+  for special, read in pairs(node.reads) do
+    if read and not def.index[special] then def[special] = true end
   end
-  if used.caller then def.catch = true end
+  if node.reads.caller then def.catch = true end
   local k = self:const(def)
-  self:put("MK(ctx," .. k .. ",function(ctx,caller,kwargs,varargs")
+  self:at(node.pos)
+  self:at(node.pos + 1) -- a line of its own, which says whose function it is
+  self:begin("MK")
+  self:put("ctx," .. k .. ",function(ctx,caller,kwargs,varargs")
   local fn = self:push_fn(kind, { def = def })
   fn.locals = fn.locals + #node.params
-  self.macro_lines[self.line] = name or "caller"
+  self.chunk.macros[#self.map] = name or "call block"
   local s = self:push_scope()
   local skip = {}
   for _, p in ipairs(node.params) do
@@ -225,19 +248,19 @@ function Compiler:macro_function(node, name, kind)
       skip[special] = true
       s.vars[special] = special
       local initial = special == "caller" and self:undefined("caller")
-        or special == "kwargs" and "DS({[ORD]={}})" or "TU({})"
+        or special == "kwargs" and "rt.DS({[rt.ORD]={}})" or "rt.TU({})"
       self:put(("if %s==nil then %s=%s end "):format(special, special, initial))
     end
   end
   for i, p in ipairs(node.params) do
     local var = "p_" .. lua_name(p)
-    self:put(("if %s==nil then %s="):format(var, var))
+    self:put("if " .. var .. "==nil then " .. var .. "=")
     if node.defaults[i] then self:expr(node.defaults[i]) else self:put(self:undefined(p)) end
     self:put(" end ")
   end
   self:declare(node.body, skip)
   self:body(node.body)
-  self:put("return " .. self.joined(b) .. " end)")
+  self:put("return " .. self:joined(b) .. " end)")
   self.buffer = outer_buffer
   self:pop_scope()
   self:pop_fn()
@@ -248,7 +271,7 @@ end
 
 local visit = {}
 
---- Puts statements; neighbouring pieces of output are stored together.
+--- Puts statements; neighbouring pieces of output are joined.
 function Compiler:body(list)
   local i, count = 1, #list
   while i <= count do
@@ -272,24 +295,22 @@ end
 
 function Compiler:output(list, i)
   local o, n = self.buffer.o, self.buffer.n
-  local k = 0
-  while list[i] and k < 40 do
+  self:put(n .. "=" .. n .. "+1 " .. o .. "[" .. n .. "]=")
+  local first = i
+  while list[i] and i < first + MOST_JOINED do
     local node = list[i]
     if node.tag == "text" then
-      k = k + 1
-      self:put(("%s[%s+%d]=%s "):format(o, n, k, M.quote(node.value)))
+      self:put(i > first and ".." .. M.quote(node.value) or M.quote(node.value))
     elseif node.tag == "print" and not self:is_return(node) then
-      k = k + 1
+      if i > first then self:put("..") end
       self:at(node.pos)
-      self:put(("%s[%s+%d]="):format(o, n, k))
       self:string(node.expr)
-      self:put(" ")
     else
       break
     end
     i = i + 1
   end
-  self:put(("%s=%s+%d "):format(n, n, k))
+  self:put(" ")
   return i
 end
 
@@ -298,9 +319,10 @@ local function do_return(self, node)
   local f = self.fn
   local plain = #call.args == 1 and not call.names and not call.spread and not call.kwspread
   if plain and f.kind == "macro" then
-    self:put("do return ")
+    -- in parentheses, since a tail call would leave no trace of this macro
+    self:put("do return (")
     self:expr(call.args[1])
-    self:put(" end ")
+    self:put(") end ")
     return
   end
   self:put("local _=")
@@ -337,6 +359,12 @@ visit["if"] = function(self, node)
   self:put("end ")
 end
 
+--- Puts the items of the Lua expression `source`, a sequence of `count`.
+function Compiler:unpacked(source, count)
+  self:begin(count == 2 and "unpack2" or "unpackn")
+  self:put(count == 2 and source .. ") " or source .. "," .. count .. ") ")
+end
+
 --- Puts the code that assigns the Lua expression `source` to a target.
 function Compiler:assign(target, source)
   if target.tag == "name" then
@@ -344,13 +372,15 @@ function Compiler:assign(target, source)
     self:exported(target.name)
     return
   elseif target.tag == "nsref" then
-    self:put(("NSSET(%s,%s,%s) "):format(self:name_expr(target.name), M.quote(target.attr), source))
+    self:begin("NSSET", target.pos)
+    self:put(("%s,%s,%s) "):format(self:name_expr(target.name), M.quote(target.attr), source))
     return
   end
   local temps = {}
   for i = 1, #target.items do temps[i] = "t" .. self:id() end
+  self:at(target.pos)
   self:put("do local " .. table.concat(temps, ",") .. "=")
-  self:put(#temps == 2 and ("unpack2(%s) "):format(source) or ("unpackn(%s,%d) "):format(source, #temps))
+  self:unpacked(source, #temps)
   for i, item in ipairs(target.items) do self:assign(item, temps[i]) end
   self:put("end ")
 end
@@ -358,7 +388,7 @@ end
 --- A name set at the top of a template that has blocks is also put where its blocks look.
 function Compiler:exported(name)
   if self.exports and self.scope.parent == nil then
-    self:put(("X_.%s=%s "):format("[" .. M.quote(name) .. "]", self:lookup(name)):gsub("%.%[", "["))
+    self:put(("X_[%s]=%s "):format(M.quote(name), self:lookup(name)))
   end
 end
 
@@ -389,7 +419,7 @@ function Compiler:captured(body, after)
   self:pop_buffer()
   local scope_before = self.scope
   self.scope = scope_before.parent
-  after(self.joined(b))
+  after(self:joined(b))
   self.scope = scope_before
   self:pop_scope()
   self:put("end ")
@@ -472,7 +502,7 @@ visit["with"] = function(self, node)
 end
 
 visit["autoescape"] = function(self, node)
-  self:put("do local S,concat,call,callk,callm,catm,F=AE(")
+  self:put("do local S,concat,call,callk,callm,catm,F=rt.AE(")
   self:expr(node.expr)
   self:put(") ")
   self:push_scope()
@@ -491,14 +521,15 @@ visit["break"] = function(self) self:put("do break end ") end
 visit["continue"] = function(self) self:put("goto c" .. self.continue_label .. " ") end
 
 visit["loader"] = function(self, node)
-  self:put(("LOADER(%s,"):format(M.quote(node.what)))
+  self:begin("LOADER", node.pos)
+  self:put(M.quote(node.what) .. ",")
   self:expr(node.exprs[1])
   self:put(") ")
 end
 
 visit["block"] = function(self, node)
   local b = self.buffer
-  self:put(("%s=%s+1 %s[%s]=BLK(X_,%s) "):format(b.n, b.n, b.o, b.n, M.quote(node.name)))
+  self:put(("%s=%s+1 %s[%s]=rt.BLK(X_,%s) "):format(b.n, b.n, b.o, b.n, M.quote(node.name)))
   self.block_nodes[#self.block_nodes + 1] = node
 end
 
@@ -506,49 +537,55 @@ end
 
 local function new(tree, opts)
   return setmetatable({
-    out = {}, n = 0, line = 1, ids = 0, positions = tree.lex.positions, file = opts.file or "<template>",
-    constants = {}, undefineds = {}, undefined_ids = {}, macro_lines = {}, soft = 0, library = opts.library,
+    out = {}, n = 0, ids = 0, used = {}, reads = tree.reads, map = { 1 },
+    chunk = { file = tree.file, source = tree.source, first = tree.first, macros = {} },
+    constants = {}, undefineds = {}, undefined_ids = {}, soft = 0, library = opts.library,
     filters = opts.filters, tests = opts.tests, exports = tree.has_blocks, block_nodes = {},
   }, Compiler)
 end
 
-local function load_error(self, why)
-  local line = math.tointeger(tonumber(why:match(":(%d+):"))) or 1
-  local message = why:gsub("^.-:%d+: ", "")
-  if message:find("overflow", 1, true) or message:find("too many", 1, true) or message:find("limit", 1, true) then
-    fault.syntax(self.file, line, 1,
-      ("this template is nested too deeply or too large for one function (%s)"):format(message))
+-- Loads what has been put, the code of a function of ctx. Gives the function and the table that it puts macros into.
+local function finish(self)
+  local constants, chunk = self.constants, self.chunk
+  constants[#constants + 1] = chunk
+  local code = prologue(self.used) .. table.concat(self.out, "", 1, self.n)
+  chunk.map = fault.pack(self.map)
+  local loaded, why = load(code, fault.register(chunk), "t", {})
+  if not loaded then
+    local line = math.tointeger(tonumber(why:match(":(%d+):"))) or 1
+    local message = why:gsub("^.-:%d+: ", "")
+    if message:find("overflow", 1, true) or message:find("too many", 1, true) or message:find("limit", 1, true) then
+      message = ("this template is nested too deeply or too large for one function (%s)"):format(message)
+    else
+      message = "this cannot be compiled: " .. message
+    end
+    fault.syntax(chunk, self.map[line] or 1, message)
   end
-  fault.syntax(self.file, line, 1, "this cannot be compiled: " .. message)
+  local macros = {}
+  return loaded(runtime, constants, self.undefineds, macros, self.filters, self.tests), macros
 end
 
--- Compiles a list of statements to a function of ctx.
+-- Compiles a list of statements to a function of ctx. It holds K, and with it what traces need of the template.
 local function chunk(self, body)
   self:push_fn("root")
-  self:put(prologue)
-  self:put("return function(ctx) ")
+  self:put("return function(ctx) local _=K ")
   if self.exports then self:put("local X_=rt.exports(ctx,K) ") end
   self:push_scope()
   local b = self:push_buffer()
   self:declare(body)
   self:body(body)
-  self:put("return " .. self.joined(b) .. " end")
+  self:put("return " .. self:joined(b) .. " end")
   self:pop_scope()
-  local code = table.concat(self.out, "", 1, self.n)
-  fault.register("@" .. self.file, self.macro_lines)
-  local loaded, why = load(code, "@" .. self.file, "t", {})
-  if not loaded then load_error(self, why) end
-  local macros = {}
-  return loaded(runtime, self.constants, self.undefineds, macros, self.filters, self.tests), macros, code
+  return finish(self)
 end
 
 --- Compiles a syntax tree. Gives a function of ctx that renders it; with `opts.library` also the table that a
 --- run of it fills with the macros of its top level.
 ---@param tree table from parser.parse
----@param opts table file, library, filters, tests
+---@param opts table library, filters, tests
 function M.compile(tree, opts)
   local self = new(tree, opts)
-  local fn, macros, code = chunk(self, tree.body)
+  local fn, macros = chunk(self, tree.body)
   if tree.has_blocks then
     local blocks = {}
     self.constants.blocks = blocks
@@ -561,22 +598,18 @@ function M.compile(tree, opts)
       done = done + 1
     end
   end
-  return fn, macros, code
+  return fn, macros
 end
 
 --- Compiles one expression to a function of ctx that gives its value.
 function M.expression(node, tree, opts)
   local self = new(tree, opts)
   self:push_fn("root")
-  self:put(prologue .. "return function(ctx) return ")
+  self:put("return function(ctx) local _=K return (")
   self:push_scope()
   self:expr(node)
-  self:put(" end")
-  local code = table.concat(self.out, "", 1, self.n)
-  fault.register("@" .. self.file, self.macro_lines)
-  local loaded, why = load(code, "@" .. self.file, "t", {})
-  if not loaded then load_error(self, why) end
-  return loaded(runtime, self.constants, self.undefineds, {}, self.filters, self.tests)
+  self:put(") end")
+  return (finish(self))
 end
 
 return M

@@ -15,7 +15,9 @@ local gives_string = { upper = true, lower = true, string = true, join = false, 
   capitalize = false }
 
 local binary = { ["*"] = "mul", ["/"] = "div", ["//"] = "idiv", ["%"] = "mod", ["**"] = "pow" }
-local compare = { eq = "eq(", ne = "ne(", lt = "lt(", le = "le(", ["in"] = "has(", notin = "not has(" }
+local compare = { ["in"] = "has", notin = "has" }
+-- attributes of `loop` that are true or false
+local loop_tests = { first = true, last = true }
 local boolean_tags = { compare = true, ["not"] = true }
 
 local function quote(s) return require("jinja.compiler").quote(s) end
@@ -50,14 +52,13 @@ function M.install(Compiler)
 
   --- Puts an expression that gives exactly one value, never nil.
   function Compiler:expr(node)
-    self:at(node.pos)
-    visit[node.tag](self, node)
+    return visit[node.tag](self, node)
   end
 
   --- Puts an expression that gives the printed text of a node.
   function Compiler:string(node)
     if is_string(node) and not self.auto then return self:expr(node) end
-    self:put("S(")
+    self:begin("S")
     self:expr(node)
     self:put(")")
   end
@@ -68,12 +69,10 @@ function M.install(Compiler)
     if tag == "compare" or tag == "test" then
       return self:expr(node)
     elseif tag == "not" then
-      self:at(node.pos)
       self:put("not (")
       self:condition_expr(node.operand)
       self:put(")")
     elseif tag == "and" or tag == "or" then
-      self:at(node.pos)
       self:put("(")
       for i, item in ipairs(node.items) do
         if i > 1 then self:put(" " .. tag .. " ") end
@@ -82,8 +81,10 @@ function M.install(Compiler)
       self:put(")")
     elseif tag == "const" and type(node.value) == "boolean" then
       self:put(tostring(node.value))
+    elseif tag == "attr" and loop_tests[node.name] and self:loop_attribute_of(node) then
+      self:expr(node)
     else
-      self:put("T(")
+      self:begin("T", node.pos)
       self:expr(node)
       self:put(")")
     end
@@ -104,10 +105,15 @@ function M.install(Compiler)
     if name == "return" then
       local macro = self:enclosing_macro()
       if macro then macro.def.catch = true end
+      self.used.RET = true
       return "RET"
     end
-    if self.library then return ("CM(ctx,%s,MAC)"):format(quote(name)) end
-    return ("C(ctx,%s)"):format(quote(name))
+    if self.library then
+      self.used.CM = true
+      return ("CM(ctx,%s,MAC)"):format(quote(name))
+    end
+    self.used.C = true
+    return "C(ctx," .. quote(name) .. ")"
   end
 
   visit["name"] = function(self, node) self:put(self:name_expr(node.name)) end
@@ -121,20 +127,22 @@ function M.install(Compiler)
     elseif type(v) == "boolean" then
       self:put(tostring(v))
     elseif v == none then
-      self:put("none")
+      self:helper("none")
     else
       self:put(self:const(v))
     end
   end
 
   visit["list"] = function(self, node)
-    self:put("L({")
+    self:begin("L")
+    self:put("{")
     list(self, node.items)
     self:put("})")
   end
 
   visit["tuple"] = function(self, node)
-    self:put("TU({")
+    self:begin("TU")
+    self:put("{")
     list(self, node.items)
     self:put("})")
   end
@@ -149,7 +157,9 @@ function M.install(Compiler)
       seen[key.value] = true
     end
     if plain then
-      self:put("DS({[ORD]={")
+      self:begin("DS")
+      self.used.ORD = true
+      self:put("{[ORD]={")
       for i, key in ipairs(node.keys) do self:put((i > 1 and "," or "") .. quote(key.value)) end
       self:put("}")
       for i, key in ipairs(node.keys) do
@@ -159,7 +169,8 @@ function M.install(Compiler)
       self:put("})")
       return
     end
-    self:put("D({")
+    self:begin("D", node.pos)
+    self:put("{")
     for i, key in ipairs(node.keys) do
       if i > 1 then self:put(",") end
       self:expr(key)
@@ -170,17 +181,16 @@ function M.install(Compiler)
   end
 
   visit["attr"] = function(self, node)
-    if node.target.tag == "name" and node.target.name == "loop" then
-      local fast = self:loop_attribute(node.name)
-      if fast then return self:put(fast) end
-    end
-    self:put("attr(")
+    local fast = self:loop_attribute_of(node)
+    if fast then return self:put(fast) end
+    -- what fails is the use of the target: of an attribute of something undefined, for one
+    self:begin("attr", node.target.pos)
     self:expr(node.target)
     self:put("," .. quote(node.name) .. ")")
   end
 
   visit["item"] = function(self, node)
-    self:put("item(")
+    self:begin("item", node.target.pos)
     self:expr(node.target)
     self:put(",")
     self:expr(node.key)
@@ -189,13 +199,13 @@ function M.install(Compiler)
 
   visit["slice"] = function(self, node)
     if not node.target then
-      fault.syntax(self.file, self.positions:line(node.pos), 1, "a slice stands only in '[...]'")
+      fault.syntax(self.chunk, node.pos, "a slice stands only in '[...]'")
     end
-    self:put("slice(")
+    self:begin("slice", node.pos)
     self:expr(node.target)
     for _, part in ipairs { node.start or false, node.stop or false, node.step or false } do
       self:put(",")
-      if part then self:expr(part) else self:put("none") end
+      if part then self:expr(part) else self:helper("none") end
     end
     self:put(")")
   end
@@ -205,7 +215,7 @@ function M.install(Compiler)
   end
 
   -- "{args..., values...}" with the shape of the call as a constant, or for spreads as tables
-  local function arguments(self, node, first)
+  local function arguments(self, node)
     if node.spread or node.kwspread then
       self:put("," .. self:const(node.names or {}) .. ",{")
       list(self, node.args)
@@ -226,7 +236,6 @@ function M.install(Compiler)
       end
     end
     self:put(")")
-    return first
   end
 
   local function many(node) return #node.args + #(node.values or {}) > 100 end
@@ -239,13 +248,12 @@ function M.install(Compiler)
         spread = { tag = "list", pos = node.pos, items = node.args } }
       suffix = "x"
     end
-    if target.tag == "attr" and not (target.target.tag == "name" and target.target.name == "loop"
-      and self:loop_attribute(target.name)) then
-      self:put("callm" .. suffix .. "(")
+    if target.tag == "attr" and not self:loop_attribute_of(target) then
+      self:begin("callm" .. suffix, target.pos)
       self:expr(target.target)
       self:put("," .. quote(target.name))
     else
-      self:put("call" .. suffix .. "(")
+      self:begin("call" .. suffix, target.pos)
       self:expr(target)
     end
     arguments(self, node)
@@ -261,15 +269,14 @@ function M.install(Compiler)
     if fn == nil and not signature then
       local message = ("there is no %s named '%s'"):format(kind, node.name)
       local hint = err.did_you_mean(node.name, registry.names(kind))
-      if self.soft == 0 then
-        local line, column = self.positions:at(node.pos)
-        fault.syntax(self.file, line, column, message, hint, "TemplateAssertionError")
-      end
-      self:put(kind == "filter" and "NOFILTER(" or "NOTEST(")
+      if self.soft == 0 then fault.syntax(self.chunk, node.pos, message, hint, "TemplateAssertionError") end
+      self:begin("NOFILTER", node.pos)
       self:put(("%s,%s)"):format(quote(message), hint and quote(hint) or "nil"))
       return
     end
-    local place = ("%s[%s]"):format(box, quote(node.name))
+    if #box == 1 then self.used[box] = true end
+    local place = box .. "[" .. quote(node.name) .. "]"
+    self:at(node.pos)
     if signature and not signature.raw and not node.spread and not node.kwspread then
       local positions, why = registry.place(signature, #node.args, node.names)
       if positions then
@@ -314,7 +321,6 @@ function M.install(Compiler)
 
   --- Puts a chain of filters around the Lua expression `source` (set blocks and filter blocks).
   function Compiler:filtered(node, source)
-    self:at(node.pos)
     operation(self, node, "filter", self.filters, function()
       if node.target then self:filtered(node.target, source) else self:put(source) end
     end)
@@ -324,7 +330,7 @@ function M.install(Compiler)
     local name = node.name
     if name == "defined" or name == "undefined" then
       if #node.args == 0 and not node.names then
-        self:put(name == "defined" and "(X.defined(" or "(X.undefined(")
+        self:put(name == "defined" and "(rt.X.defined(" or "(rt.X.undefined(")
         self:expr(node.target)
         self:put("))")
         return
@@ -336,14 +342,13 @@ function M.install(Compiler)
   -- a value that is wrapped when it may be false
   local function wrapped(self, node)
     if never_false(node) then return self:expr(node) end
-    self:put("WF(")
+    self:begin("WF")
     self:expr(node)
     self:put(")")
   end
 
   visit["cond"] = function(self, node)
-    local plain = never_false(node.yes)
-    self:put(plain and "(" or "UF(")
+    if never_false(node.yes) then self:put("(") else self:begin("UF") end
     self:condition_expr(node.test)
     self:put(" and ")
     self.soft = self.soft + 1
@@ -365,7 +370,7 @@ function M.install(Compiler)
         if boolean_tags[item.tag] then
           self:expr(item)
         else
-          self:put("FL(")
+          self:begin("FL")
           self:expr(item)
           self:put(")")
         end
@@ -378,7 +383,7 @@ function M.install(Compiler)
   end
 
   visit["and"] = function(self, node)
-    self:put("UF(")
+    self:begin("UF")
     for i, item in ipairs(node.items) do
       if i < #node.items then
         self:put("rt.TF(")
@@ -400,24 +405,15 @@ function M.install(Compiler)
   visit["compare"] = function(self, node)
     if #node.ops == 1 then
       local op = node.ops[1]
-      local name = op.op
-      local left, right = node.first, op.right
-      self:put("(")
-      if name == "gt" or name == "ge" then
-        -- a > b is "greater" with the operands in their own order of evaluation
-        self:put(name == "gt" and "rt.gt(" or "rt.ge(")
-      elseif name == "ne" then
-        self:put("ne(")
-      else
-        self:put(compare[name])
-      end
-      self:expr(left)
+      self:put(op.op == "notin" and "(not " or "(")
+      self:begin(compare[op.op] or op.op, op.pos)
+      self:expr(node.first)
       self:put(",")
-      self:expr(right)
+      self:expr(op.right)
       self:put("))")
       return
     end
-    self:put("chain(")
+    self:begin("chain", node.ops[1].pos)
     self:expr(node.first)
     for i, op in ipairs(node.ops) do
       self:put("," .. quote(op.op) .. ",")
@@ -435,7 +431,7 @@ function M.install(Compiler)
   visit["sum"] = function(self, node)
     local count = #node.items
     if count <= 8 then
-      for i = count, 2, -1 do self:put(node.ops[i - 1] == "+" and "add(" or "sub(") end
+      for i = count - 1, 1, -1 do self:begin(node.ops[i] == "+" and "add" or "sub", node.at[i]) end
       self:expr(node.items[1])
       for i = 2, count do
         self:put(",")
@@ -444,7 +440,8 @@ function M.install(Compiler)
       end
       return
     end
-    self:put("sumn(" .. quote(table.concat(node.ops)) .. ",{")
+    self:begin("sumn", node.at[1])
+    self:put(quote(table.concat(node.ops)) .. ",{")
     list(self, node.items)
     self:put("})")
   end
@@ -452,7 +449,8 @@ function M.install(Compiler)
   visit["concat"] = function(self, node)
     local count = #node.items
     if self.auto or count > 60 then
-      self:put(self.auto and "catm({" or "cat({")
+      self:begin(self.auto and "catm" or "cat", node.pos)
+      self:put("{")
       list(self, node.items)
       self:put("})")
       return
@@ -466,7 +464,7 @@ function M.install(Compiler)
   end
 
   visit["binary"] = function(self, node)
-    self:put(binary[node.op] .. "(")
+    self:begin(binary[node.op], node.pos)
     self:expr(node.left)
     self:put(",")
     self:expr(node.right)
@@ -479,13 +477,13 @@ function M.install(Compiler)
       self:put("(-" .. number_literal(operand.value) .. ")")
       return
     end
-    self:put("neg(")
+    self:begin("neg", node.pos)
     self:expr(operand)
     self:put(")")
   end
 
   visit["plus"] = function(self, node)
-    self:put("plus(")
+    self:begin("plus", node.pos)
     self:expr(node.operand)
     self:put(")")
   end

@@ -20,6 +20,7 @@ local function subset(uses, of)
 end
 
 local function mode_of(node)
+  if not node.mentions_loop and not node.recursive then return "plain" end
   local uses = scope.loop_use(node.body)
   if node.recursive then return "full" end
   if not uses then return "plain" end
@@ -32,8 +33,11 @@ end
 --- Adds the loop methods to the compiler class.
 ---@param Compiler table
 function M.install(Compiler)
-  --- The Lua expression of `loop.name` in the innermost loop, nil when it needs the loop object.
-  function Compiler:loop_attribute(name)
+  --- The Lua expression of a node that is `loop.name` of the innermost loop; nil when it is none, or needs the loop
+  --- object.
+  function Compiler:loop_attribute_of(node)
+    if node.target.tag ~= "name" or node.target.name ~= "loop" then return nil end
+    local name = node.name
     local s = self.scope
     while s and not s.vars.loop do s = s.parent end
     local info = s and s.loop
@@ -76,8 +80,9 @@ function M.install(Compiler)
     if simple and #target.items > 0 then
       local vars = {}
       for i, item in ipairs(target.items) do vars[i] = self:bind(item.name) end
-      self:put("local " .. table.concat(vars, ","))
-      self:put(#vars == 2 and ("=unpack2(%s) "):format(source) or ("=unpackn(%s,%d) "):format(source, #vars))
+      self:at(target.pos)
+      self:put("local " .. table.concat(vars, ",") .. "=")
+      self:unpacked(source, #vars)
       return seen
     end
     local bound = declare(self, target)
@@ -154,11 +159,15 @@ function M.install(Compiler)
     self.fn.locals = self.fn.locals + 6
     local pair
     if is_items(node) then
+      self:at(node.iter.pos)
       pair = { "v" .. self:id() .. "_k", "v" .. self:id() .. "_v" }
-      self:put(("for %s,%s in items2("):format(pair[1], pair[2]))
+      self:put(("for %s,%s in "):format(pair[1], pair[2]))
+      self:begin("items2")
       self:expr(node.iter.target.target)
     else
-      self:put(("for _,x%d in iter("):format(id))
+      self:at(node.iter.pos)
+      self:put(("for _,x%d in "):format(id))
+      self:begin("iter", node.iter.pos)
       self:expr(node.iter)
     end
     self:put(") do ")
@@ -169,7 +178,9 @@ function M.install(Compiler)
 
   -- fills an array with the items that pass the filter
   local function filtered_array(self, node, id, iter)
-    self:put(("local a%d,c%d={},0 for _,x%d in iter("):format(id, id, id))
+    self:at(node.iter.pos)
+    self:put(("local a%d,c%d={},0 for _,x%d in "):format(id, id, id))
+    self:begin("iter")
     iter()
     self:put(") do ")
     self:push_scope()
@@ -186,7 +197,8 @@ function M.install(Compiler)
     if node.filter then
       filtered_array(self, node, id, iter)
     else
-      self:put(("local a%d,c%d=seq("):format(id, id))
+      self:put(("local a%d,c%d="):format(id, id))
+      self:begin("seq", node.iter.pos)
       iter()
       self:put(") ")
     end
@@ -198,7 +210,7 @@ function M.install(Compiler)
     end
     if mode == "full" then
       info.object = "l" .. id
-      self:put(("local l%d=LP(a%d,c%d%s) "):format(id, id, id, recursive and (",d%d,f%d"):format(id, id) or ",1"))
+      self:put(("local l%d=rt.LP(a%d,c%d%s) "):format(id, id, id, recursive and (",d%d,f%d"):format(id, id) or ",1"))
     end
     self:put(("for i%d=1,c%d do local x%d=a%d[i%d] "):format(id, id, id, id, id))
     iteration(self, node, id, "x" .. id, info)
@@ -212,9 +224,9 @@ function M.install(Compiler)
     self:push_fn("loop")
     self:push_scope()
     local b = self:push_buffer()
-    -- the sequence is put after the function, where Jinja evaluates it; only its line may differ
+    -- the sequence is put after the function, where Jinja evaluates it
     array_loop(self, node, id, "full", function() self:put("e" .. id) end, true)
-    self:put("return " .. self.joined(b) .. " end ")
+    self:put("return " .. self:joined(b) .. " end ")
     self:pop_scope()
     self:pop_fn()
     self.buffer = outer

@@ -12,6 +12,8 @@ local DEEPEST = 90
 
 local compare_ops = { ["=="] = "eq", ["!="] = "ne", ["<"] = "lt", ["<="] = "le", [">"] = "gt", [">="] = "ge" }
 local constants = { ["true"] = true, True = true, ["false"] = false, False = false, none = none, None = none }
+-- no operator follows before these
+local ends = { [","] = true, [")"] = true, ["]"] = true, ["}"] = true, [":"] = true, ["}}"] = true, ["%}"] = true }
 local reserved = { ["true"] = true, True = true, ["false"] = true, False = true, none = true, None = true }
 
 M.reserved = reserved
@@ -24,19 +26,37 @@ function M.install(Parser)
     return fields
   end
 
+  -- A name that is read: noted for scope.lua.
+  local function name_node(self, name, pos)
+    local reads, mentions = self.reads, self.mentions
+    reads[#reads + 1] = name
+    if mentions[name] then mentions[name] = mentions[name] + 1 end
+    return { tag = "name", pos = pos, name = name }
+  end
+
+  -- The operators' functions call each other from the weakest to the strongest. `left`, if given, is the operand that
+  -- has been parsed before anybody knew whether an operator follows, and `pos` is where it begins.
+
   function Parser:expression(no_condition)
     local depth = self.depth + 1
     self.depth = depth
     if depth > DEEPEST then self:fail("this expression is nested too deeply (more than " .. DEEPEST .. " levels)") end
-    local result = no_condition and self:parse_or() or nil
-    if not result then result = self:condition() end
+    local tokens, i = self.tokens, self.i
+    local pos, left = tokens[i - 1]
+    if tokens[i + 1] ~= "not" or tokens[i] ~= "name" then
+      left = self:unary(true)
+      if not ends[tokens[self.i]] then
+        left = no_condition and self:parse_or(left, pos) or not no_condition and self:condition(left, pos)
+      end
+    else
+      left = no_condition and self:parse_or(nil, pos) or not no_condition and self:condition(nil, pos)
+    end
     self.depth = depth - 1
-    return result
+    return left
   end
 
-  function Parser:condition()
-    local pos = self:pos()
-    local first = self:parse_or()
+  function Parser:condition(left, pos)
+    local first = self:parse_or(left, pos)
     while self:skip_name("if") do
       local test = self:parse_or()
       local other
@@ -46,36 +66,36 @@ function M.install(Parser)
     return first
   end
 
-  local function chain(self, tag, word, sub)
-    local pos = self:pos()
-    local left = sub(self)
+  local function chain(self, tag, word, sub, left, pos)
+    pos = pos or self:pos()
+    left = sub(self, left, pos)
     if not self:at_name(word) then return left end
     local items = { left }
     while self:skip_name(word) do items[#items + 1] = sub(self) end
     return node(tag, pos, { items = items })
   end
 
-  function Parser:parse_or() return chain(self, "or", "or", self.parse_and) end
-  function Parser:parse_and() return chain(self, "and", "and", self.parse_not) end
+  function Parser:parse_or(left, pos) return chain(self, "or", "or", self.parse_and, left, pos) end
+  function Parser:parse_and(left, pos) return chain(self, "and", "and", self.parse_not, left, pos) end
 
-  function Parser:parse_not()
-    local pos = self:pos()
-    if self:skip_name("not") then
+  function Parser:parse_not(left, pos)
+    pos = pos or self:pos()
+    if not left and self:skip_name("not") then
       self.depth = self.depth + 1
       if self.depth > DEEPEST then self:fail("this expression is nested too deeply") end
       local operand = self:parse_not()
       self.depth = self.depth - 1
       return node("not", pos, { operand = operand })
     end
-    return self:compare()
+    return self:compare(left, pos)
   end
 
-  function Parser:compare()
-    local pos = self:pos()
-    local first = self:math1()
+  function Parser:compare(left, pos)
+    local first = self:math1(left, pos)
     local ops
     while true do
       local op
+      local at = self:pos()
       local kind = self:kind()
       if compare_ops[kind] then
         self:advance()
@@ -90,57 +110,56 @@ function M.install(Parser)
         break
       end
       ops = ops or {}
-      ops[#ops + 1] = { op = op, right = self:math1() }
+      ops[#ops + 1] = { op = op, pos = at, right = self:math1() }
     end
     if not ops then return first end
-    return node("compare", pos, { first = first, ops = ops })
+    return node("compare", pos or first.pos, { first = first, ops = ops })
   end
 
-  function Parser:math1()
-    local pos = self:pos()
-    local left = self:concat()
-    while true do
-      local kind = self:kind()
-      if kind ~= "+" and kind ~= "-" then return left end
+  function Parser:math1(left, pos)
+    left = self:concat(left, pos)
+    local kind = self:kind()
+    if kind ~= "+" and kind ~= "-" then return left end
+    local sum = node("sum", pos or left.pos, { items = { left }, ops = {}, at = {} })
+    repeat
+      sum.ops[#sum.ops + 1], sum.at[#sum.at + 1] = kind, self:pos()
       self:advance()
-      local right = self:concat()
-      if left.tag == "sum" and left.pos == pos then
-        left.items[#left.items + 1], left.ops[#left.ops + 1] = right, kind
-      else
-        left = node("sum", pos, { items = { left, right }, ops = { kind } })
-      end
-    end
+      sum.items[#sum.items + 1] = self:concat()
+      kind = self:kind()
+    until kind ~= "+" and kind ~= "-"
+    return sum
   end
 
-  function Parser:concat()
-    local pos = self:pos()
-    local first = self:math2()
-    if self:kind() ~= "~" then return first end
-    local items = { first }
+  function Parser:concat(left, pos)
+    left = self:math2(left)
+    if self:kind() ~= "~" then return left end
+    local items = { left }
     while self:skip("~") do items[#items + 1] = self:math2() end
-    return node("concat", pos, { items = items })
+    return node("concat", pos or left.pos, { items = items })
   end
 
-  function Parser:math2()
-    local pos = self:pos()
-    local left = self:pow()
+  function Parser:math2(left)
+    left = self:pow(left)
     while true do
-      local kind = self:kind()
+      local kind, pos = self:kind(), self:pos()
       if kind ~= "*" and kind ~= "/" and kind ~= "//" and kind ~= "%" then return left end
       self:advance()
       left = node("binary", pos, { op = kind, left = left, right = self:pow() })
     end
   end
 
-  function Parser:pow()
-    local pos = self:pos()
-    local left = self:unary(true)
-    while self:skip("**") do left = node("binary", pos, { op = "**", left = left, right = self:unary(true) }) end
-    return left
+  function Parser:pow(left)
+    left = left or self:unary(true)
+    while true do
+      local pos = self:pos()
+      if not self:skip("**") then return left end
+      left = node("binary", pos, { op = "**", left = left, right = self:unary(true) })
+    end
   end
 
   function Parser:unary(with_filter)
-    local pos, kind = self:pos(), self:kind()
+    local tokens, i = self.tokens, self.i
+    local pos, kind = tokens[i - 1], tokens[i]
     local result
     if kind == "-" or kind == "+" then
       self:advance()
@@ -151,8 +170,9 @@ function M.install(Parser)
     else
       result = self:primary()
     end
+    if ends[tokens[self.i]] then return result end
     result = self:postfix(result)
-    if with_filter then result = self:filters(result) end
+    if with_filter and not ends[tokens[self.i]] then result = self:filters(result) end
     return result
   end
 
@@ -168,15 +188,16 @@ function M.install(Parser)
   end
 
   function Parser:primary()
-    local kind, text, pos = self:kind(), self:text(), self:pos()
+    local tokens, i = self.tokens, self.i
+    local pos, kind, text = tokens[i - 1], tokens[i], tokens[i + 1]
     if kind == "name" then
-      self:advance()
+      self.i = i + 3
       local constant = constants[text]
-      if constant ~= nil then return node("const", pos, { value = constant }) end
-      return node("name", pos, { name = text })
+      if constant ~= nil then return { tag = "const", pos = pos, value = constant } end
+      return name_node(self, text, pos)
     elseif kind == "string" then
-      self:advance()
-      if self:kind() == "string" then
+      self.i = i + 3
+      if tokens[i + 3] == "string" then
         local parts = { text }
         while self:kind() == "string" do
           parts[#parts + 1] = self:text()
@@ -184,7 +205,7 @@ function M.install(Parser)
         end
         text = table.concat(parts)
       end
-      return node("const", pos, { value = text })
+      return { tag = "const", pos = pos, value = text }
     elseif kind == "integer" or kind == "float" then
       local n = number(self, text)
       self:advance()
@@ -256,8 +277,9 @@ function M.install(Parser)
   end
 
   function Parser:postfix(target)
+    local tokens = self.tokens
     while true do
-      local kind = self:kind()
+      local kind = tokens[self.i]
       if kind == "." or kind == "[" then
         target = self:subscript(target)
       elseif kind == "(" then
@@ -285,10 +307,10 @@ function M.install(Parser)
   function Parser:subscript(target)
     local pos = self:pos()
     if self:skip(".") then
-      local kind, text = self:kind(), self:text()
+      local kind, text, at = self:kind(), self:text(), self:pos()
       if kind == "name" then
         self:advance()
-        return node("attr", pos, { target = target, name = text })
+        return node("attr", at, { target = target, name = text })
       elseif kind == "integer" then
         self:advance()
         local index = math.tointeger(tonumber((text:gsub("_", "")))) or 0
@@ -336,25 +358,27 @@ function M.install(Parser)
   --- The arguments of a call: `{args, names, values, spread, kwspread}`, the last three only when present.
   function Parser:arguments()
     self:expect("(")
-    local out = { args = {} }
+    local tokens = self.tokens
+    local args = {}
+    local out = { args = args }
     local comma_needed = false
-    while self:kind() ~= ")" do
+    while tokens[self.i] ~= ")" do
       if comma_needed then
         self:expect(",")
-        if self:kind() == ")" then break end
+        if tokens[self.i] == ")" then break end
       end
-      local pos = self:pos()
+      local i = self.i
+      local pos = tokens[i - 1]
       if self:skip("*") then
         if out.spread or out.kwspread then self:fail("'*' comes once, before '**'", pos) end
         out.spread = self:expression()
       elseif self:skip("**") then
         if out.kwspread then self:fail("'**' comes once", pos) end
         out.kwspread = self:expression()
-      elseif self:kind() == "name" and self:kind(1) == "=" then
+      elseif tokens[i + 3] == "=" and tokens[i] == "name" then
         if out.kwspread then self:fail("keyword arguments come before '**'", pos) end
-        local name = self:text()
-        self:advance()
-        self:advance()
+        local name = tokens[i + 1]
+        self.i = i + 6
         out.names, out.values = out.names or {}, out.values or {}
         out.names[#out.names + 1] = name
         out.values[#out.values + 1] = self:expression()
@@ -362,7 +386,7 @@ function M.install(Parser)
         if out.names or out.spread or out.kwspread then
           self:fail("positional arguments come before keyword arguments", pos)
         end
-        out.args[#out.args + 1] = self:expression()
+        args[#args + 1] = self:expression()
       end
       comma_needed = true
     end
@@ -371,10 +395,9 @@ function M.install(Parser)
   end
 
   function Parser:call(target)
-    local pos = self:pos()
     local arguments = self:arguments()
     arguments.target = target
-    return node("call", pos, arguments)
+    return node("call", target.pos, arguments)
   end
 
   function Parser:dotted_name()
@@ -402,9 +425,9 @@ function M.install(Parser)
   local not_argument = { ["else"] = true, ["or"] = true, ["and"] = true }
 
   function Parser:test(target)
-    local pos = self:pos()
     self:advance()
     local negated = self:skip_name("not")
+    local pos = self:pos()
     local name = self:dotted_name()
     local arguments = { args = {} }
     if self:kind() == "(" then

@@ -9,57 +9,142 @@ local M = {}
 local codes = {
   TemplateSyntaxError = 201, TemplateAssertionError = 201, UndefinedError = 202, CompilationError = 203,
   TypeError = 204, FilterArgumentError = 204, AttributeError = 204, RecursionError = 206, SecurityError = 207,
+  LimitError = 208, MemoryError = 208,
 }
 
--- chunk name -> { [line where a function is defined] = macro's name }
-local chunks = {}
+-- Places -----------------------------------------------------------------------------------------
 
---- Makes the frames of a compiled template known to stack traces.
----@param chunk string as load() got it, "@file"
----@param macros table line -> name
-function M.register(chunk, macros)
-  local known = chunks[chunk]
-  if not known then
-    chunks[chunk] = macros
-    return
-  end
-  for line, name in pairs(macros) do known[line] = name end
+--- What is known of a compiled template: which byte of the template each line of its Lua code stands for.
+---@class jinja.Chunk
+---@field file string
+---@field source string
+---@field first integer number of the source's first line in the file
+---@field map string the bytes, line by line, written as characters
+---@field macros table<integer, string> line on which a function begins -> its macro's name
+
+-- name as load() got it -> jinja.Chunk. The code's constants hold the chunk as long as the code lives.
+local chunks = setmetatable({}, { __mode = "v" })
+local last_id = 0
+
+--- Makes the frames of a compiled template known to stack traces. Gives the name for load().
+---@param chunk jinja.Chunk
+---@return string
+function M.register(chunk)
+  last_id = last_id + 1
+  local name = ("@%s#%d"):format(chunk.file, last_id)
+  chunks[name] = chunk
+  return name
 end
 
-local function trace(e, level)
-  local stack, seen = {}, false
-  local file, line = nil, nil
-  local skipped = 0
+--- Byte positions as jinja.Chunk holds them.
+---@param positions integer[]
+---@return string
+function M.pack(positions)
+  local n = #positions
+  if n < 200 then return utf8.char(table.unpack(positions)) end
+  local parts = {}
+  for i = 1, n, 200 do parts[#parts + 1] = utf8.char(table.unpack(positions, i, math.min(i + 199, n))) end
+  return table.concat(parts)
+end
+
+-- the byte of the template that a line of the code stands for
+local function byte_of(chunk, line)
+  local at = utf8.offset(chunk.map, line)
+  return at and at <= #chunk.map and utf8.codepoint(chunk.map, at, at, true) or 1
+end
+
+-- line in the file, column (both from 1) and the line's text
+local function place(chunk, pos)
+  local source, line, start = chunk.source, chunk.first, 1
   while true do
-    local info = debug.getinfo(level, "Sl")
-    if not info or skipped > 2000 then break end
-    local macros = chunks[info.source]
-    if macros then
-      local name = info.source:sub(2)
-      if not seen then
-        seen = true
-        file, line = name, info.currentline
+    local stop = source:find("\n", start, true)
+    if not stop or stop >= pos then
+      local text = source:sub(start, (stop or 0) - 1)
+      return line, (utf8.len(source:sub(start, pos - 1)) or pos - start) + 1, text
+    end
+    line, start = line + 1, stop + 1
+  end
+end
+
+--- The line of a byte of a template, in its file.
+---@param chunk {source: string, first: integer}
+---@param pos integer
+function M.line(chunk, pos) return (place(chunk, pos)) end
+
+-- the place of a word in the tag around `pos`, when it stands there
+local function word_near(source, pos, word)
+  local opened, at = 1, 0
+  while true do
+    at = source:find("{[{%%]", at + 1)
+    if not at or at > pos then break end
+    opened = at
+  end
+  local pattern = "%f[%w_]" .. word:gsub("%W", "%%%0") .. "%f[^%w_]"
+  local close = source:find("[%%}]}", pos) or #source
+  local found, from = nil, opened
+  while true do
+    local hit, stop = source:find(pattern, from)
+    -- the nearest one before, else the first one after
+    if not hit or hit > close or found and hit > pos then break end
+    found, from = hit, stop + 1
+  end
+  return found or pos
+end
+
+local function set_place(e, chunk, line, word)
+  local pos = byte_of(chunk, line)
+  if word then pos = word_near(chunk.source, pos, word) end
+  e.file = chunk.file
+  e.line, e.column, e.excerpt = place(chunk, pos)
+end
+
+local MOST_FRAMES = 50
+
+local function trace(e, level, word)
+  local stack, first = {}, nil
+  local placed = e.file ~= nil
+  for depth = level, level + 5000 do
+    local info = debug.getinfo(depth, "Sl")
+    if not info then break end
+    local chunk = chunks[info.source]
+    if chunk then
+      if not placed then
+        set_place(e, chunk, info.currentline, word)
+        placed = true
       end
-      local macro = macros[info.linedefined]
-      if macro and #stack < 50 then
-        stack[#stack + 1] = { name = macro, file = name, line = info.currentline }
+      local macro = chunk.macros[info.linedefined]
+      if macro == nil and info.linedefined ~= 1 then
+        first = first or info -- a part of what stands around it: its frame follows
+      elseif #stack < MOST_FRAMES then
+        stack[#stack + 1] = { name = macro, file = chunk.file,
+          line = place(chunk, byte_of(chunk, (first or info).currentline)) }
+        first = nil
       end
     end
-    level = level + 1
-    skipped = skipped + 1
   end
-  if e.file == nil and file then e.file, e.line = file, line end
-  if #stack > 0 and e.stack == nil then e.stack = stack end
+  -- a failure outside of macros has no chain
+  if stack[1] and stack[1].name and e.stack == nil then e.stack = stack end
   return e
 end
+
+-- "models/a.sql#12:7:" in a traceback, with the template's own line
+local function readable(traceback)
+  return (traceback:gsub("([^%s:#]+#%d+):(%d+)", function(name, line)
+    local chunk = chunks["@" .. name]
+    if chunk then return ("%s:%d"):format(chunk.file, (place(chunk, byte_of(chunk, math.tointeger(line))))) end
+  end))
+end
+
+-- Raising ----------------------------------------------------------------------------------------
 
 --- Raises an error of Python's class `kind` at the template line that is running.
 ---@param kind string
 ---@param message string
 ---@param hint string|nil
-function M.raise(kind, message, hint)
+---@param word string|nil a name in the failing tag, where the caret then is
+function M.raise(kind, message, hint, word)
   local e = err.new { code = codes[kind] or 205, kind = kind, message = message, hint = hint }
-  error(trace(e, 3), 0)
+  error(trace(e, 3, word), 0)
 end
 
 --- Raises a TypeError.
@@ -68,10 +153,12 @@ function M.type(message) return M.raise("TypeError", message) end
 --- Raises a ValueError.
 function M.value(message) return M.raise("ValueError", message) end
 
---- Raises a syntax error at a place in a file.
-function M.syntax(file, line, column, message, hint, kind)
-  err.raise { code = 201, kind = kind or "TemplateSyntaxError", message = message, file = file, line = line,
-    column = column, hint = hint }
+--- Raises a syntax error at a byte of a template.
+---@param chunk {file: string, source: string, first: integer}
+function M.syntax(chunk, pos, message, hint, kind)
+  local line, column, text = place(chunk, pos)
+  err.raise { code = 201, kind = kind or "TemplateSyntaxError", message = message, file = chunk.file, line = line,
+    column = column, excerpt = text, hint = hint }
 end
 
 -- Lua's own words for what a template did
@@ -80,7 +167,9 @@ local function translate(text)
     return "RecursionError", "macros or loops call each other without end"
   end
   local message = text:match("^[^\n]-:%d+: (.*)$") or text
-  if message:find("not enough memory", 1, true) then return "MemoryError", "not enough memory" end
+  if message:find("not enough memory", 1, true) then
+    return "MemoryError", "not enough memory: this template needs more than there is"
+  end
   local what = message:match("^attempt to call a (%S+) value")
   if what then return "TypeError", "this is not callable (" .. what .. ")" end
   return "InternalError", message
@@ -96,7 +185,7 @@ function M.handler(e)
   local kind, message = translate(tostring(e))
   local object = err.new { code = kind == "InternalError" and 901 or codes[kind] or 205, kind = kind,
     message = message }
-  if kind == "InternalError" then object.traceback = debug.traceback(tostring(e), 2) end
+  if kind == "InternalError" then object.traceback = readable(debug.traceback(tostring(e), 2)) end
   return trace(object, 3)
 end
 

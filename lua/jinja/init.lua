@@ -34,25 +34,9 @@ M.globals = runtime.globals
 --- Defines a filter or test for all templates: M.filter("name(a, b?)", function(subject, a, b) ... end).
 M.filter, M.test = registry.filter, registry.test
 
----@class jinja.Block
----@field kind string "macro", "test", "materialization", "docs" or "snapshot"
----@field name string as written: a test's macro is "test_" .. name
----@field args string[]|nil parameters
----@field line integer first line of the block
----@field last_line integer
----@field body string text between its tags
----@field body_line integer line on which the body begins
----@field from integer byte where the block begins in `template.source`
----@field to integer byte where its body ends
----@field macro string|nil name of the macro that it defines
----@field adapter string|nil of a materialization
----@field supported_languages string[]|nil of a materialization
-
 ---@class jinja.Template
 ---@field file string|nil
----@field source string
----@field blocks jinja.Block[]
----@field calls table|nil literal calls, see static.lua
+---@field source string with "\n" line ends
 local Template = {}
 Template.__index = Template
 
@@ -70,60 +54,47 @@ end
 ---@param f any callable
 M.call = guarded
 
-local function block_list(tree)
-  local out = {}
-  for i, b in ipairs(tree.blocks) do
-    local positions = tree.lex.positions
-    out[i] = { kind = b.kind, name = b.name, args = b.args, adapter = b.adapter,
-      supported_languages = b.supported_languages, macro = b.node and b.node.name,
-      line = positions:line(b.pos), from = b.pos, to = b.body_to,
-      body = tree.source:sub(b.body_from, b.body_to), body_line = positions:line(b.body_from),
-      last_line = positions:line(math.max(b.body_from, b.body_to)) }
-  end
-  return out
-end
-
--- file .. line .. source -> template; emptied when it has grown large
+-- file and line -> source -> template: Lua finds a text by its hash. Emptied when it has grown large.
 local cache, cached = {}, 0
 local MOST_CACHED = 20000
 
 ---@class jinja.Options
 ---@field file string|nil for messages
 ---@field line integer|nil of the source's first line in that file
----@field snapshots boolean|nil whether snapshot blocks are allowed
 ---@field filters table|nil a project's own, by name
 ---@field tests table|nil
 ---@field keep boolean|nil false: not to be kept in memory
 
---- Compiles a template. The same text of the same file is compiled once per process, unless `keep` is false.
+local function compile(source, opts)
+  local tree = parser.parse(source, opts)
+  -- one `{{ expression }}` and nothing else
+  local lone = #tree.body == 1 and tree.body[1].tag == "print"
+  return setmetatable({ file = opts.file, source = source, opts = opts, lone = lone,
+    fn = compiler.compile(tree, opts) }, Template)
+end
+
+--- Compiles a template. The same text of the same file is compiled once per process, unless `keep` is false. Raises
+--- what is wrong with it, unknown filters and too deep nesting too.
 ---@param source string
 ---@param opts? jinja.Options
 ---@return jinja.Template
 function M.compile(source, opts)
   opts = opts or {}
-  local key = ("%s\0%d\0%s"):format(opts.file or "", opts.line or 1, source)
-  local special = opts.filters or opts.tests or opts.snapshots or opts.keep == false
-  if not special and cache[key] then return cache[key] end
-  local tree = parser.parse(source, opts)
-  local template = setmetatable({ file = opts.file, source = tree.source, opts = opts, tree = tree,
-    blocks = block_list(tree) }, Template)
-  template.calls = require("jinja.static").calls(tree)
-  -- errors of the compiler (unknown filters, too deep nesting) belong to compile(), and nothing that failed is kept
-  template:prepare()
-  if not special then
-    if cached >= MOST_CACHED then cache, cached = {}, 0 end
-    cache[key] = template
-    cached = cached + 1
+  if opts.filters or opts.tests or opts.keep == false then return compile(source, opts) end
+  local place = opts.file or ""
+  if opts.line and opts.line ~= 1 then place = place .. "\0" .. opts.line end
+  local known = cache[place]
+  local template = known and known[source]
+  if template then return template end
+  template = compile(source, opts)
+  if cached >= MOST_CACHED then cache, cached, known = {}, 0, nil end
+  if not known then
+    known = {}
+    cache[place] = known
   end
+  known[source] = template
+  cached = cached + 1
   return template
-end
-
-function Template:prepare()
-  if not self.fn then
-    self.fn, self.macro_table, self.code = compiler.compile(self.tree, { file = self.opts.file,
-      filters = self.opts.filters, tests = self.opts.tests })
-  end
-  return self.fn
 end
 
 --- Renders to text. May wait.
@@ -139,8 +110,9 @@ end
 ---@return table<string, table> name -> macro; macro:bind(other_ctx) gives the same macro for another context
 function Template:macros(ctx)
   if not self.library then
-    self.library, self.library_macros = compiler.compile(self.tree, { file = self.opts.file, library = true,
-      filters = self.opts.filters, tests = self.opts.tests })
+    local opts = self.opts
+    self.library, self.library_macros = compiler.compile(parser.parse(self.source, opts), { library = true,
+      filters = opts.filters, tests = opts.tests })
   end
   for name in pairs(self.library_macros) do self.library_macros[name] = nil end
   guarded(self.library, ctx)
@@ -170,7 +142,7 @@ function M.eval(source, ctx, opts)
   local fn = expressions[key]
   if not fn then
     local node, tree = parser.expression(source, opts)
-    fn = compiler.expression(node, tree, opts)
+    fn = compiler.expression(node, tree, {})
     expressions[key] = fn
   end
   return guarded(fn, ctx)
@@ -184,14 +156,12 @@ end
 function M.render_native(text, ctx, opts)
   if type(text) ~= "string" or not text:find("{[{%%#]") then return text end
   local template = M.compile(text, opts)
-  local body = template.tree.body
-  if #body == 1 and body[1].tag == "print" then
-    if not template.native then
-      template.native = compiler.expression(body[1].expr, template.tree, { file = template.opts.file })
-    end
-    return guarded(template.native, ctx)
+  if not template.lone then return template:render(ctx) end
+  if not template.native then
+    local tree = parser.parse(text, template.opts)
+    template.native = compiler.expression(tree.body[1].expr, tree, {})
   end
-  return template:render(ctx)
+  return guarded(template.native, ctx)
 end
 
 return M

@@ -15,46 +15,6 @@ lpeg.setmaxstack(10000000)
 
 local M = {}
 
--- Positions --------------------------------------------------------------------------------------
-
-local Positions = {}
-Positions.__index = Positions
-
---- Line and column (in characters), both from 1, of a byte position.
-function Positions:at(pos)
-  local starts = self.starts
-  local lo, hi = 1, #starts
-  while lo < hi do
-    local mid = (lo + hi + 1) // 2
-    if starts[mid] <= pos then lo = mid else hi = mid - 1 end
-  end
-  local column = utf8.len(self.source, starts[lo], math.max(starts[lo], pos) - 1, true)
-  if pos <= starts[lo] then column = 0 end
-  return lo + self.first - 1, (column or pos - starts[lo]) + 1
-end
-
---- Only the line.
-function Positions:line(pos)
-  local starts = self.starts
-  local i = self.last
-  -- asked for in rising order most of the time
-  if starts[i] > pos then i = 1 end
-  while starts[i + 1] and starts[i + 1] <= pos do i = i + 1 end
-  self.last = i
-  return i + self.first - 1
-end
-
-local function positions(source, first)
-  local starts, n, at = { 1 }, 1, 0
-  while true do
-    at = source:find("\n", at + 1, true)
-    if not at then break end
-    n = n + 1
-    starts[n] = at + 1
-  end
-  return setmetatable({ source = source, starts = starts, first = first, last = 1 }, Positions)
-end
-
 -- Strings ----------------------------------------------------------------------------------------
 
 local simple = { a = "\a", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", v = "\v",
@@ -105,10 +65,7 @@ end
 
 -- Unusual tokens ---------------------------------------------------------------------------------
 
-local function syntax(lex, pos, message, hint)
-  local line, column = lex.positions:at(pos)
-  fault.syntax(lex.file, line, column, message, hint)
-end
+local syntax = fault.syntax
 
 local function unusual_name(lex, pos, text)
   if not utf8.len(text) or not unicode.is_identifier(text) then syntax(lex, pos, "'" .. text .. "' is not a name") end
@@ -186,7 +143,9 @@ local function bad_tag(lex, source, pos, closer, opened)
       syntax(lex, at, ("unexpected '%s'"):format(which))
     else
       local wanted = table.remove(stack)
-      if wanted ~= which then syntax(lex, at, ("unexpected '%s', expected '%s'"):format(which, wanted)) end
+      if wanted ~= which then
+        syntax(lex, at, ("unexpected '%s', expected '%s'"):format(which, wanted))
+      end
     end
     pos = after
   end
@@ -221,14 +180,14 @@ local function raw_block(lex, source, from, opened)
   end
 end
 
---- Tokens of a template: `{n=, tokens=, positions=, file=}`. `tokens` holds three items for each: the byte at which it
---- begins, its kind, its text. Kinds are "data", "{{", "}}", "{%", "%}", "name", "string", "integer", "float", an
---- operator itself, "eof". Raises 201.
+--- Tokens of a template: `{n=, tokens=, source=, file=, first=}`. `tokens` holds three items for each: the byte at
+--- which it begins, its kind, its text. Kinds are "data", "{{", "}}", "{%", "%}", "name", "string", "integer", "float",
+--- an operator itself, "eof". Raises 201.
 ---@param source string with "\n" line ends
----@param file string|nil
+---@param file string
 ---@param first integer|nil line number of the first line
 function M.scan(source, file, first)
-  local lex = { n = 0, tokens = {}, file = file, positions = positions(source, first or 1) }
+  local lex = { n = 0, tokens = {}, source = source, file = file, first = first or 1 }
   local pos, strip = 1, false
   local length = #source
   while pos <= length do

@@ -1,5 +1,5 @@
 --- Statements: tokens to syntax tree.
--- Nodes and their fields (`pos` is the byte position in the template):
+-- Nodes and their fields (`pos` is the byte position in the template: where a message about the node points):
 --   text{value} print{expr} do{expr} if{branches = {{test, body}...}, otherwise} for{target, iter, filter, body,
 --   otherwise, recursive} set{target, expr} setblock{target, filter, body} macro{name, params, defaults, body, kind}
 --   callblock{call, params, defaults, body} filterblock{filter, body} with{targets, values, body} break continue
@@ -50,8 +50,7 @@ end
 
 --- Raises a syntax error at a position, by default at the current token.
 function Parser:fail(message, pos, hint, kind)
-  local line, column = self.lex.positions:at(pos or self:pos())
-  fault.syntax(self.lex.file, line, column, message, hint, kind)
+  fault.syntax(self.lex, pos or self:pos(), message, hint, kind)
 end
 
 function Parser:describe()
@@ -96,6 +95,7 @@ function Parser:target(opts)
     local pos, name = self:pos(), self:text()
     self:advance()
     self:advance()
+    if name == "loop" then self.mentions.loop = self.mentions.loop + 1 end
     return { tag = "nsref", pos = pos, name = name, attr = self:expect_name() }
   end
   return check_target(self, self:tuple { simple = true })
@@ -110,10 +110,10 @@ end
 -- Statements -------------------------------------------------------------------------------------
 
 local statements = {}
+local no_options = {}
 
 local function open_tag(self, name, pos)
-  local line = self.lex.positions:at(pos)
-  return ("the '%s' of line %d"):format(name, line)
+  return ("the '%s' of line %d"):format(name, fault.line(self.lex, pos))
 end
 
 --- Statements up to one of the end tags `ends` (names); the parser stands after the end's name. Gives the body and
@@ -135,7 +135,9 @@ function Parser:statements(ends)
       self:advance()
     elseif kind == "{{" then
       self:advance()
-      body[#body + 1] = { tag = "print", expr = self:tuple(), pos = pos }
+      local first = #self.reads + 1
+      local expr = self:tuple(no_options)
+      body[#body + 1] = { tag = "print", expr = expr, pos = expr.pos, first = first, last = #self.reads }
       if self:kind() ~= "}}" then self:unexpected("the end of the expression, '}}'") end
       self:advance()
     elseif kind == "{%" then
@@ -144,7 +146,6 @@ function Parser:statements(ends)
       if self:kind() == "name" and ends then
         for _, e in ipairs(ends) do
           if e == name then
-            self.end_tag = pos
             self:advance()
             return body, name
           end
@@ -153,7 +154,6 @@ function Parser:statements(ends)
       local statement = self:statement(pos)
       if statement then body[#body + 1] = statement end
       self:expect("%}")
-      self.after_tag = self:pos()
     else
       if ends then
         local open = self.open[#self.open]
@@ -169,7 +169,7 @@ function Parser:statement(pos)
   if self:kind() ~= "name" then self:unexpected("the name of a tag") end
   local name = self:text()
   local parse = statements[name]
-  if not parse or name == "snapshot" and not self.opts.snapshots then
+  if not parse then
     local open = self.open[#self.open]
     if name:find("^end") or name == "else" or name == "elif" then
       if open then
@@ -190,16 +190,25 @@ function Parser:statement(pos)
   return result
 end
 
+local plain_tuple = { no_condition = true }
+
+-- An expression and the range of the names that it reads.
+local function reading(self, opts)
+  local first = #self.reads + 1
+  local expr = self:tuple(opts or no_options)
+  return expr, first, #self.reads
+end
+
 statements["if"] = function(self, pos)
   local branches = {}
   local otherwise
-  local test = self:tuple { no_condition = true }
+  local test, first, last = reading(self, plain_tuple)
   local ends = { "elif", "else", "endif" }
   while true do
     local body, found = self:body("if", pos, ends)
-    branches[#branches + 1] = { test = test, body = body }
+    branches[#branches + 1] = { test = test, body = body, first = first, last = last }
     if found == "elif" then
-      test = self:tuple { no_condition = true }
+      test, first, last = reading(self, plain_tuple)
     elseif found == "else" then
       otherwise = self:body("if", pos, { "endif" })
       break
@@ -222,19 +231,24 @@ statements["for"] = function(self, pos)
   local target = self:target()
   no_loop(self, target)
   self:expect_name("in")
-  local iter = self:tuple { no_condition = true }
+  local iter, first, last = reading(self, plain_tuple)
   local filter, recursive, otherwise
   if self:skip_name("if") then filter = self:expression() end
   recursive = self:skip_name("recursive")
+  local mentions = self.mentions.loop
   local body, found = self:body("for", pos, { "else", "endfor" })
+  local mentions_loop = self.mentions.loop > mentions
   if found == "else" then otherwise = self:body("for", pos, { "endfor" }) end
   return { tag = "for", pos = pos, target = target, iter = iter, filter = filter, recursive = recursive, body = body,
-    otherwise = otherwise }
+    otherwise = otherwise, first = first, last = last, mentions_loop = mentions_loop }
 end
 
 statements["set"] = function(self, pos)
   local target = self:target { namespace = true }
-  if self:skip("=") then return { tag = "set", pos = pos, target = target, expr = self:tuple() } end
+  if self:skip("=") then
+    local expr, first, last = reading(self)
+    return { tag = "set", pos = expr.pos, target = target, expr = expr, first = first, last = last }
+  end
   local filter
   if self:kind() == "|" then filter = self:filter(nil) end
   if self:kind() ~= "%}" then self:unexpected("'=' or the end of the tag") end
@@ -270,39 +284,27 @@ local function signature(self)
   return params, defaults
 end
 
-local function remember(self, kind, name, node, first)
-  self.blocks[#self.blocks + 1] = { kind = kind, name = name, args = node and node.params or nil, node = node,
-    from = first }
-  return self.blocks[#self.blocks]
-end
+local specials = { "caller", "kwargs", "varargs" }
 
--- the block's whole text and its body's, as byte positions
-local function spans(self, block, pos, body_from)
-  block.pos, block.body_from = pos, body_from
-  block.body_to = self.end_tag - 1
-end
-
-statements["macro"] = function(self, pos)
-  local name = self:plain_name()
-  local params, defaults = signature(self)
-  local node = { tag = "macro", pos = pos, name = name, params = params, defaults = defaults, kind = "macro" }
-  local block = #self.open == 0 and remember(self, "macro", name, node)
-  local from = self.tokens[self.i + 2]
-  node.body = self:body("macro", pos, { "endmacro" })
-  if block then spans(self, block, pos, from) end
+-- A macro or call block as a node: parses its body after its parameters, and notes which of the names that every macro
+-- has are read in either.
+local function macro_node(self, node, what, before)
+  node.body = self:body(what, node.pos, { "end" .. what })
+  node.reads = {}
+  for i, name in ipairs(specials) do node.reads[name] = self.mentions[name] > before[i] end
   return node
 end
 
-statements["test"] = function(self, pos)
+local function mentioned(self) return { self.mentions.caller, self.mentions.kwargs, self.mentions.varargs } end
+
+statements["macro"] = function(self, pos, what)
   local name = self:plain_name()
+  local before = mentioned(self)
   local params, defaults = signature(self)
-  local node = { tag = "macro", pos = pos, name = "test_" .. name, params = params, defaults = defaults, kind = "test" }
-  local block = remember(self, "test", name, node)
-  local from = self.tokens[self.i + 2]
-  node.body = self:body("test", pos, { "endtest" })
-  spans(self, block, pos, from)
-  return node
+  if what == "test" then name = "test_" .. name end
+  return macro_node(self, { tag = "macro", pos = pos, name = name, params = params, defaults = defaults }, what, before)
 end
+statements["test"] = statements["macro"]
 
 statements["materialization"] = function(self, pos)
   local name = self:plain_name()
@@ -327,40 +329,26 @@ statements["materialization"] = function(self, pos)
         err.did_you_mean(option, { "default", "adapter", "supported_languages" }))
     end
   end
-  local node = { tag = "macro", pos = pos, name = ("materialization_%s_%s"):format(name, adapter),
-    params = { "supported_languages" }, defaults = { languages }, kind = "materialization" }
-  local block = remember(self, "materialization", name, node)
-  block.adapter = adapter
-  block.supported_languages = {}
-  for i, item in ipairs(languages.items) do block.supported_languages[i] = item.value end
-  local from = self.tokens[self.i + 2]
-  node.body = self:body("materialization", pos, { "endmaterialization" })
-  spans(self, block, pos, from)
-  return node
+  return macro_node(self, { tag = "macro", pos = pos, name = ("materialization_%s_%s"):format(name, adapter),
+    params = { "supported_languages" }, defaults = { languages } }, "materialization", mentioned(self))
 end
 
 statements["docs"] = function(self, pos)
-  local block = remember(self, "docs", self:plain_name())
-  local from = self.tokens[self.i + 2]
+  self:plain_name()
   self:body("docs", pos, { "enddocs" })
-  spans(self, block, pos, from)
-end
-
-statements["snapshot"] = function(self, pos)
-  local block = remember(self, "snapshot", self:plain_name())
-  local from = self.tokens[self.i + 2]
-  block.body_nodes = self:body("snapshot", pos, { "endsnapshot" })
-  spans(self, block, pos, from)
 end
 
 statements["call"] = function(self, pos)
   local params, defaults = {}, {}
+  local before = mentioned(self)
   if self:kind() == "(" then params, defaults = signature(self) end
   local call_pos = self:pos()
+  local first = #self.reads + 1
   local call = self:expression()
+  local last = #self.reads
   if call.tag ~= "call" then self:fail("a call block wants a call, as in '{% call name() %}'", call_pos) end
-  local body = self:body("call", pos, { "endcall" })
-  return { tag = "callblock", pos = pos, call = call, params = params, defaults = defaults, body = body }
+  return macro_node(self, { tag = "callblock", pos = pos, call = call, params = params, defaults = defaults,
+    first = first, last = last }, "call", before)
 end
 
 statements["filter"] = function(self, pos)
@@ -381,15 +369,18 @@ statements["with"] = function(self, pos)
   return { tag = "with", pos = pos, targets = targets, values = values, body = body }
 end
 
-statements["do"] = function(self, pos)
-  return { tag = "do", pos = pos, expr = self:tuple() }
+statements["do"] = function(self)
+  local expr, first, last = reading(self)
+  return { tag = "do", pos = expr.pos, expr = expr, first = first, last = last }
 end
 
 statements["print"] = function(self, pos)
   local list = {}
   while self:kind() ~= "%}" do
     if #list > 0 then self:expect(",") end
-    list[#list + 1] = { tag = "print", pos = self:pos(), expr = self:expression() }
+    local first = #self.reads + 1
+    local expr = self:expression()
+    list[#list + 1] = { tag = "print", pos = expr.pos, expr = expr, first = first, last = #self.reads }
   end
   return { tag = "group", pos = pos, body = list }
 end
@@ -412,9 +403,11 @@ end
 statements["break"], statements["continue"] = loop_control, loop_control
 
 statements["autoescape"] = function(self, pos)
+  local first = #self.reads + 1
   local expr = self:expression()
+  local last = #self.reads
   local body = self:body("autoescape", pos, { "endautoescape" })
-  return { tag = "autoescape", pos = pos, expr = expr, body = body }
+  return { tag = "autoescape", pos = pos, expr = expr, body = body, first = first, last = last }
 end
 
 statements["block"] = function(self, pos)
@@ -499,23 +492,24 @@ local function normalise(source)
   return source
 end
 
---- Parses a template: `{body, blocks, lex, source, has_blocks}`. Raises 201.
+--- Parses a template: `{body, reads, file, source, first, has_blocks}`; `reads` has the names that are read, in the
+--- order of the text, and nodes say which part of it is theirs (`first`, `last`). Raises 201.
 ---@param source string
----@param opts {file: string|nil, line: integer|nil, snapshots: boolean|nil}
+---@param opts {file: string|nil, line: integer|nil}
 function M.parse(source, opts)
-  source = normalise(source)
-  local lex = lexer.scan(source, opts.file, opts.line)
-  local self = setmetatable({ lex = lex, tokens = lex.tokens, i = 2, opts = opts, open = {}, blocks = {},
-    named_blocks = {}, depth = 0, blocks_depth = 0 }, Parser)
+  local lex = lexer.scan(normalise(source), opts.file or "<template>", opts.line)
+  local self = setmetatable({ lex = lex, tokens = lex.tokens, i = 2, open = {}, named_blocks = {}, depth = 0,
+    blocks_depth = 0, reads = {}, mentions = { caller = 0, kwargs = 0, varargs = 0, loop = 0 } }, Parser)
   local body = self:statements(nil)
-  return { body = body, blocks = self.blocks, lex = lex, source = source, has_blocks = self.has_blocks }
+  return { body = body, reads = self.reads, file = lex.file, source = lex.source, first = lex.first,
+    has_blocks = self.has_blocks }
 end
 
 --- Parses one expression, as between '{{' and '}}'.
 function M.expression(source, opts)
   local tree = M.parse("{{" .. source .. "\n}}", opts)
   if #tree.body ~= 1 or tree.body[1].tag ~= "print" then
-    fault.syntax(opts.file, opts.line or 1, 1, "expected one expression")
+    fault.syntax(tree, 1, "expected one expression")
   end
   return tree.body[1].expr, tree
 end

@@ -22,10 +22,19 @@ end
 
 local analyse
 
+local function load_name(state, name)
+  if not state.first[name] then state.first[name] = "load" end
+end
+
+-- what a statement's own expressions read: a part of the template's list, see parser.lua
 local function load(state, node)
-  each_name(node, function(name)
-    if not state.first[name] then state.first[name] = "load" end
-  end)
+  local reads = state.reads
+  for i = node.first, node.last do load_name(state, reads[i]) end
+end
+
+-- the same for expressions that the parser notes no part for
+local function load_nodes(state, nodes)
+  each_name(nodes, function(name) load_name(state, name) end)
 end
 
 local function store(state, name)
@@ -36,43 +45,42 @@ local function store(state, name)
   end
 end
 
-local events = {}
+local function store_target(state, target)
+  if target.tag == "nsref" then load_name(state, target.name) end
+  target_names(target, function(name) store(state, name) end)
+end
 
-events["print"] = function(s, n) load(s, n.expr) end
-events["do"] = events["print"]
+local events = { ["print"] = load, ["do"] = load, ["callblock"] = load, ["for"] = load, ["autoescape"] = load }
+
 events["group"] = function(s, n) analyse(s, n.body) end
 events["set"] = function(s, n)
-  load(s, n.expr)
-  if n.target.tag == "nsref" then load(s, { tag = "name", name = n.target.name }) end
-  target_names(n.target, function(name) store(s, name) end)
+  load(s, n)
+  store_target(s, n.target)
 end
 events["setblock"] = function(s, n)
-  load(s, n.filter)
-  if n.target.tag == "nsref" then load(s, { tag = "name", name = n.target.name }) end
-  target_names(n.target, function(name) store(s, name) end)
+  load_nodes(s, n.filter)
+  store_target(s, n.target)
 end
-events["filterblock"] = function(s, n) load(s, n.filter) end
+events["filterblock"] = function(s, n) load_nodes(s, n.filter) end
 events["macro"] = function(s, n)
   if not s.skip_macros then store(s, n.name) end
 end
-events["callblock"] = function(s, n) load(s, n.call) end
-events["for"] = function(s, n) load(s, n.iter) end
-events["with"] = function(s, n) load(s, n.values) end
+events["with"] = function(s, n) load_nodes(s, n.values) end
 events["loader"] = function(s, n)
-  load(s, n.exprs)
+  load_nodes(s, n.exprs)
   for _, name in ipairs(n.stores or {}) do store(s, name) end
 end
-events["autoescape"] = function(s, n) load(s, n.expr) end
 
 events["if"] = function(s, n)
   local branches = {}
   local function branch(test, body)
     if test then load(s, test) end
-    local b = { first = setmetatable({}, { __index = s.first }), stored = {}, names = {}, skip_macros = s.skip_macros }
+    local b = { first = setmetatable({}, { __index = s.first }), stored = {}, names = {}, skip_macros = s.skip_macros,
+      reads = s.reads }
     analyse(b, body)
     branches[#branches + 1] = b
   end
-  for _, b in ipairs(n.branches) do branch(b.test, b.body) end
+  for _, b in ipairs(n.branches) do branch(b, b.body) end
   branch(nil, n.otherwise or {})
   local counts, order = {}, {}
   for _, b in ipairs(branches) do
@@ -98,25 +106,34 @@ analyse = function(state, body)
   end
 end
 
+local stores = { set = true, setblock = true, macro = true, loader = true }
+
+-- Whether statements assign anything in their own scope. Most do not, and need no second look.
+local function assigns(body)
+  for _, node in ipairs(body) do
+    local tag = node.tag
+    if stores[tag] then return true end
+    if tag == "if" then
+      for _, branch in ipairs(node.branches) do
+        if assigns(branch.body) then return true end
+      end
+      if node.otherwise and assigns(node.otherwise) then return true end
+    elseif tag == "group" and assigns(node.body) then
+      return true
+    end
+  end
+  return false
+end
+
 --- The names that statements assign in their own scope, in order, and for each whether it is first read ("load")
 --- or first assigned ("store").
 ---@param body table list of statements
+---@param reads string[] of the syntax tree
 ---@param skip_macros boolean|nil macros are not names of this scope
-function M.stores(body, skip_macros)
-  local state = { first = {}, stored = {}, names = {}, skip_macros = skip_macros }
-  analyse(state, body)
+function M.stores(body, reads, skip_macros)
+  local state = { first = {}, stored = {}, names = {}, skip_macros = skip_macros, reads = reads }
+  if assigns(body) then analyse(state, body) end
   return state.names, state.first
-end
-
---- Which of `names` (a set) are read anywhere in the nodes given before it.
-function M.mentions(body, defaults, names)
-  local found = {}
-  local function visit(name)
-    if names[name] then found[name] = true end
-  end
-  each_name(body, visit)
-  each_name(defaults, visit)
-  return found
 end
 
 --- How a loop's body uses `loop`: nil when not at all, else a set of the attributes it reads, or "full".
