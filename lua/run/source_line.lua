@@ -124,6 +124,58 @@ function M.find(source, compiled, line)
   return closest(from, first, last, wanted), false
 end
 
+-- The pieces of a source line: {from, literal} and {from} for a {{ ... }}, a {% ... %} or a {# ... #}.
+local function pieces(line)
+  local list, at = {}, 1
+  while at <= #line do
+    local from = line:find("{[{%%#]", at) or #line + 1
+    if from > at then list[#list + 1] = { at, line:sub(at, from - 1) } end
+    if from > #line then break end
+    local close = ({ ["{"] = "}}", ["%"] = "%}", ["#"] = "#}" })[line:sub(from + 1, from + 1)]
+    local _, stop = line:find(close, from + 2, true)
+    list[#list + 1] = { from }
+    at = (stop or #line) + 1
+  end
+  return list
+end
+
+-- Where a literal part stands in a rendered line, from `at` on: nil when it does not, or when that is not certain.
+local function place_of(literal, theirs, at, behind_expression, is_last)
+  if not behind_expression then
+    return theirs:sub(at, at + #literal - 1) == literal and at or nil
+  end
+  if is_last then
+    local from = #theirs - #literal + 1
+    return from >= at and theirs:sub(from) == literal and from or nil
+  end
+  local from = theirs:find(literal, at, true)
+  return from and not theirs:find(literal, from + 1, true) and from or nil
+end
+
+-- The column of a source line for one of the line that it rendered to: that of the expression when what
+-- stands there came out of one. nil when it is not certain.
+local function column_of(mine, theirs, column)
+  local at, expression = 1, nil
+  local list = pieces(mine)
+  for i, piece in ipairs(list) do
+    local start, literal = piece[1], piece[2]
+    if not literal then
+      expression = expression or start
+    else
+      if i <= 2 and at == 1 and literal:find "^%s" and not theirs:find "^%s" then -- blanks around a text are cut
+        local blanks = #literal:match "^%s*"
+        start, literal = start + blanks, literal:sub(blanks + 1)
+      end
+      local from = place_of(literal, theirs, at, expression, i == #list)
+      if not from then return nil end
+      if column < from then return expression end
+      if column < from + #literal then return start + column - from end
+      at, expression = from + #literal, nil
+    end
+  end
+  return expression
+end
+
 --- The same for a byte offset, with the column when the line was not changed by the template up to there.
 ---@param source string
 ---@param compiled string
@@ -134,15 +186,7 @@ function M.map(source, compiled, position)
   local found, exact = M.find(source, compiled, line)
   if not found then return nil, nil end
   if exact then return found, column end
-  local mine, theirs = split(source)[found], split(compiled)[line]
-  local literal = (mine:find("{[{%%#]") or #mine + 1) - 1
-  if column <= literal and mine:sub(1, literal) == theirs:sub(1, literal) then return found, column end
-  -- behind the last expression of the line, counted from its end
-  local tail = mine:match(".*[}%%#]}(.*)$")
-  if tail and theirs:sub(-#tail) == tail and column > #theirs - #tail then
-    return found, column + #mine - #theirs
-  end
-  return found, nil
+  return found, column_of(split(source)[found], split(compiled)[line], column)
 end
 
 return M
