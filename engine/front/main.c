@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/version.h"
 #include "io/loop.h"
 #include "io/signals.h"
@@ -21,7 +22,7 @@
 #pragma weak luaopen_dex_graph
 #pragma weak luaopen_dex_run
 
-enum { STATUS_USAGE = 2, STATUS_SIGNAL = 128 };
+enum { STATUS_USAGE = 2, STATUS_SIGNAL = 128, CODE_READ = 110 };
 
 struct app {
     struct loop *loop;
@@ -123,6 +124,21 @@ enum { FREE_AT_EXIT = 1 };
 enum { FREE_AT_EXIT = 0 };
 #endif
 
+/* A wrong DEX_LUA would otherwise be a module that is not found. */
+static int check_override(const char *dir, struct err *e)
+{
+    if (!dir)
+        return 0;
+    char *file = mem_printf("%s/lua/pipeline.lua", dir);
+    int status = access(file, R_OK);
+    if (status < 0) {
+        err_sys(e, CODE_READ, "cannot read this file, which DEX_LUA asks for");
+        err_at(e, file, 0);
+    }
+    mem_free(file);
+    return status;
+}
+
 static int start(char **argv)
 {
     struct app app = { .argv = argv, .status = STATUS_USAGE };
@@ -133,6 +149,8 @@ static int start(char **argv)
         goto fail;
     signals = signals_new(app.loop, on_signal, &app, &e);
     if (!signals)
+        goto fail;
+    if (check_override(vm_override(), &e) < 0)
         goto fail;
     app.vm = vm_new(app.loop, vm_override(), &e);
     if (!app.vm || vm_protect(app.vm, run, &app, &e) < 0)

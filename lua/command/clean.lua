@@ -11,7 +11,7 @@ function M.run(job)
   local base = fs.realpath(root.dir)
   local doomed = {}
   for _, target in ipairs(root.clean_targets) do
-    local path = root.dir .. "/" .. target
+    local path = target:sub(1, 1) == "/" and target or root.dir .. "/" .. target
     if fs.exists(path) then
       local real = fs.realpath(path)
       if real:sub(1, #base + 1) ~= base .. "/" then
