@@ -110,6 +110,45 @@ int file_write_fast(const char *path, const void *data, size_t len, struct err *
     return replace(path, data, len, 0, e);
 }
 
+/* Whether an open file holds exactly this. */
+static int holds(int fd, const char *data, size_t len)
+{
+    char block[4096];
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != (off_t)len)
+        return 0;
+    for (size_t at = 0; at < len;) {
+        size_t rest = len - at < sizeof block ? len - at : sizeof block;
+        ssize_t n = pread(fd, block, rest, (off_t)at);
+        if (n <= 0 || memcmp(block, data + at, (size_t)n) != 0)
+            return 0;
+        at += (size_t)n;
+    }
+    return 1;
+}
+
+/* Writes from the beginning and cuts off what was longer. */
+static int overwrite(int fd, const void *data, size_t len)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || file_write_all(fd, data, len) < 0)
+        return -1;
+    return S_ISREG(st.st_mode) && st.st_size > (off_t)len ? ftruncate(fd, (off_t)len) : 0;
+}
+
+int file_update(const char *path, const void *data, size_t len, struct err *e)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail(e, "cannot open the file for writing", path);
+    int failed = !holds(fd, data, len) && overwrite(fd, data, len) < 0;
+    if (failed)
+        fail(e, "cannot write the file", path);
+    if (close(fd) < 0 && !failed)
+        return fail(e, "cannot write the file", path);
+    return failed ? -1 : 0;
+}
+
 int file_append(const char *path, const void *data, size_t len, struct err *e)
 {
     return write_in_place(path, O_CREAT | O_APPEND, data, len, e);

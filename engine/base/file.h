@@ -23,11 +23,14 @@ MUST_CHECK int file_read(const char *path, struct buf *out, struct err *e);
  */
 MUST_CHECK int file_write(const char *path, const void *data, size_t len, struct err *e);
 
-/*
- * The same without the flush, for what can be made again: a thousand of them cost a thousand
- * flushes less.
- */
+/* The same without the flush, for what can be made again. */
 MUST_CHECK int file_write_fast(const char *path, const void *data, size_t len, struct err *e);
+
+/*
+ * Sees to it that the file has this content, for many small files that can be made again: one that
+ * has it already is left alone, any other is written in place, so that a reader may see a part.
+ */
+MUST_CHECK int file_update(const char *path, const void *data, size_t len, struct err *e);
 
 /* Adds to the end of the file, which is created when it is missing. */
 MUST_CHECK int file_append(const char *path, const void *data, size_t len, struct err *e);

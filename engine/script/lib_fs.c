@@ -40,6 +40,18 @@ static int fs_read(lua_State *L)
     return 1;
 }
 
+/* fs.update(path, text): in place, and only if the file has another text. */
+static int fs_update(lua_State *L)
+{
+    size_t len;
+    const char *path = luaL_checkstring(L, 1);
+    const char *text = luaL_checklstring(L, 2, &len);
+    struct err e = ERR_INIT;
+    if (file_update(path, text, len, &e) < 0)
+        return lua_err_raise(L, &e);
+    return 0;
+}
+
 /* fs.write(path, text, durable=false): in one step; `durable` waits until it is on the disk. */
 static int fs_write(lua_State *L)
 {
@@ -191,19 +203,11 @@ static int fs_list(lua_State *L)
 }
 
 static const luaL_Reg fs_functions[] = {
-    { "read", fs_read },
-    { "write", fs_write },
-    { "append", fs_append },
-    { "exists", fs_exists },
-    { "isdir", fs_isdir },
-    { "stat", fs_stat },
-    { "mkdirs", fs_mkdirs },
-    { "remove_tree", fs_remove_tree },
-    { "realpath", fs_realpath },
-    { "cwd", fs_cwd },
-    { "walk", fs_walk },
-    { "list", fs_list },
-    { NULL, NULL },
+    { "read", fs_read },         { "update", fs_update }, { "write", fs_write },
+    { "append", fs_append },     { "exists", fs_exists }, { "isdir", fs_isdir },
+    { "stat", fs_stat },         { "mkdirs", fs_mkdirs }, { "remove_tree", fs_remove_tree },
+    { "realpath", fs_realpath }, { "cwd", fs_cwd },       { "walk", fs_walk },
+    { "list", fs_list },         { NULL, NULL },
 };
 
 int luaopen_dex_fs(lua_State *L)

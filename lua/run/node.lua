@@ -64,7 +64,7 @@ local function write_artifact(run, kind, node, text)
     fs.mkdirs(folder)
     run.folders[folder] = true
   end
-  fs.write(path, run.mask(text))
+  fs.update(path, run.mask(text))
   return path
 end
 

@@ -37,6 +37,24 @@ t.test("a write replaces a file, but never a device", function()
   fs.remove_tree(path "null")
 end)
 
+t.test("an update leaves a file alone that has the text already", function()
+  local name = path "a/updated"
+  for _, text in ipairs { "first", "the second is longer", "short", "", ("x"):rep(10000), ("x"):rep(9999) .. "y" } do
+    fs.update(name, text)
+    t.eq(fs.read(name), text)
+  end
+  t.ok(os.execute(("touch -d 2001-01-01 '%s'"):format(name)))
+  local before = fs.stat(name).mtime
+  fs.update(name, ("x"):rep(9999) .. "y")
+  t.eq(fs.stat(name).mtime, before)
+  fs.update(name, "other")
+  t.ok(fs.stat(name).mtime > before)
+  fs.remove_tree(name)
+  t.ok(os.execute(("ln -s /dev/null '%s'"):format(path "null")))
+  fs.update(path "null", "gone")
+  fs.remove_tree(path "null")
+end)
+
 t.test("failures are errors 110 that name the path", function()
   local cases = {
     [function() fs.read(path "nothing") end] = "nothing",
@@ -44,6 +62,8 @@ t.test("failures are errors 110 that name the path", function()
     [function() fs.write(path "no/where", "x") end] = "no/where",
     [function() fs.write(path "a", "x") end] = "a",
     [function() fs.append(path "a", "x") end] = "a",
+    [function() fs.update(path "a", "x") end] = "a",
+    [function() fs.update(path "no/where", "x") end] = "no/where",
     [function() fs.walk(path "nothing") end] = "nothing",
     [function() fs.list(path "nothing") end] = "nothing",
     [function() fs.mkdirs(path "a/b/f/g") end] = "a/b/f/g",
