@@ -60,6 +60,8 @@ M.codes = {
   [123] = { "A text is not valid JSON.", "Correct the line and column that are named." },
   [124] = { "A value cannot be written as JSON: a function, a number that JSON lacks, or too deep a nesting.",
     "Give tojson() and the like only texts, numbers, booleans, lists and mappings." },
+  [125] = { "A unit test is declared wrongly.",
+    "It needs `name`, `model`, `given` (a list of inputs with rows) and `expect`; the message names the line." },
   [130] = { "Warning: a file has a key that dex-lua does not know.",
     "Correct it. Settings of your own belong under `meta:`." },
   [131] = { "Warning: an entry of a properties file belongs to no node, or to one of another kind.",

@@ -27,7 +27,9 @@ local function add_ref(index, node)
   if version == opt(node.latest_version) then add_name(index, node.name, node) end
 end
 
-local function build_index(project)
+--- Indexes the nodes by their names, for M.find_ref and M.find_source; M.resolve does it again with all nodes.
+---@param project table
+function M.index(project)
   local index = { refs = {}, sources = {}, disabled_refs = {}, disabled_sources = {} }
   for _, node in pairs(project.nodes) do
     if refable[node.resource_type] then add_ref(index.refs, node) end
@@ -88,6 +90,13 @@ function M.find_source(project, from, source, name)
   local node = search(project, project.index.sources, key, from)
   if node then return node end
   return nil, (search(project, project.index.disabled_sources, key, from))
+end
+
+--- The names that ref() knows.
+function M.names(project)
+  local names = {}
+  for name in pairs(project.index.refs) do names[#names + 1] = name end
+  return names
 end
 
 -- Messages ---------------------------------------------------------------------------------------
@@ -324,7 +333,7 @@ end
 --- dependencies first) and project.position (id -> place in order). Raises when there is a cycle.
 ---@param project table
 function M.resolve(project)
-  build_index(project)
+  M.index(project)
   local dropped = {}
   for _, node in pairs(project.nodes) do
     if node.resource_type ~= "seed" then resolve(project, node, dropped) end

@@ -23,6 +23,7 @@ local run_hooks = require "project.run_hooks"
 local selectors = require "project.selectors"
 local sources = require "project.sources"
 local time = require "dex.time"
+local unit_tests = require "project.unit_tests"
 local value = require "jinja.value"
 local vars = require "project.vars"
 local vars_file = require "project.vars_file"
@@ -115,7 +116,8 @@ end
 
 -- Entries that have become nodes are not kept: they are half of a large project's memory.
 local function forget_entries(project)
-  for _, section in ipairs { "models", "seeds", "snapshots", "sources", "analyses", "data_tests" } do
+  for _, section in ipairs { "models", "seeds", "snapshots", "sources", "analyses", "data_tests",
+    "unit_tests" } do
     project.entries[section] = nil
   end
   project.found, project.source_tests, project.hook_captures, project.name_context = nil, nil, {}, nil
@@ -135,6 +137,7 @@ local function load(opts)
   sources.load(project)
   data_tests.load(project)
   sources.load_tests(project)
+  unit_tests.load(project)
   exposures.load(project)
   operations.load(project)
   project.problems:check()

@@ -256,6 +256,17 @@ function M.exposure(t)
   return ordered(t, exposure_order)
 end
 
+local unit_test_order = words [[model given expect name resource_type package_name path original_file_path unique_id
+  fqn description overrides depends_on config checksum schema created_at versions version]]
+
+--- A unit test; every field is given but unique_id, checksum, schema and version.
+function M.unit_test(of)
+  local t = { resource_type = "unit_test",
+    depends_on = ordered({ macros = empty_list(), nodes = empty_list() }, depends_order) }
+  for k, v in pairs(of) do t[k] = v end
+  return ordered(t, unit_test_order)
+end
+
 --- A macro as the manifest has it; every field but depends_on and docs is given.
 function M.macro(t)
   t.depends_on = ordered({ macros = empty_list() }, { "macros" })
