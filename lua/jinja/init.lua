@@ -65,12 +65,20 @@ local MOST_CACHED = 20000
 ---@field tests table|nil
 ---@field keep boolean|nil false: not to be kept in memory
 
+-- A template without tags is its own text: many models are, and loading a chunk costs most of compiling.
+local function plain(body)
+  local only = body[1]
+  if body[2] or only and only.tag ~= "text" then return nil end
+  local text = only and only.value or ""
+  return function() return text end
+end
+
 local function compile(source, opts)
   local tree = parser.parse(source, opts)
   -- one `{{ expression }}` and nothing else
   local lone = #tree.body == 1 and tree.body[1].tag == "print"
   return setmetatable({ file = opts.file, source = source, opts = opts, lone = lone,
-    fn = compiler.compile(tree, opts) }, Template)
+    fn = plain(tree.body) or compiler.compile(tree, opts) }, Template)
 end
 
 --- Compiles a template. The same text of the same file is compiled once per process, unless `keep` is false. Raises
