@@ -18,7 +18,7 @@
 /* What every step needs. */
 struct making {
     const char *root, *bin;
-    char *reach; /* what the programs call the folder, in which they are started */
+    struct private_reach reach;
     int log;
     off_t start;
 };
@@ -32,8 +32,9 @@ static int step(const struct making *m, const char *const *argv, int in, struct 
         all[i] = argv[i];
     struct child_spec spec = {
         .argv = all,
-        .cwd = NEW,
+        .cwd = "/",
         .stdio = { in, m->log, m->log },
+        .keep = m->reach.fd,
         .place = CHILD_FOREGROUND, /* in the helper's group */
     };
     pid_t pid = child_exec(&spec, e);
@@ -63,8 +64,8 @@ static const char *locale_option(void)
 
 static int init(const struct making *m, struct err *e)
 {
-    const char *const argv[] = { "initdb", "-D", m->reach, "-U", PRIVATE_NAME,    "-E",
-                                 "UTF8",   "-A", "trust",  "-N", locale_option(), NULL };
+    const char *const argv[] = { "initdb", "-D", m->reach.name, "-U", PRIVATE_NAME,    "-E",
+                                 "UTF8",   "-A", "trust",       "-N", locale_option(), NULL };
     return step(m, argv, CHILD_NULL, e);
 }
 
@@ -72,7 +73,8 @@ static int init(const struct making *m, struct err *e)
 static int create_database(const struct making *m, struct err *e)
 {
     static const char sql[] = "create database " PRIVATE_NAME ";\n";
-    const char *const argv[] = { "postgres", "--single", "-F", "-D", m->reach, "template1", NULL };
+    const char *const argv[] = { "postgres",    "--single",  "-F", "-D",
+                                 m->reach.name, "template1", NULL };
     int in[2];
     if (pipe2(in, O_CLOEXEC) < 0)
         return err_sys(e, PRIVATE_SYSTEM, "cannot create the private server");
@@ -89,7 +91,7 @@ static int create_database(const struct making *m, struct err *e)
 
 static int flush(const struct making *m, struct err *e)
 {
-    const char *const argv[] = { "initdb", "--sync-only", "-D", m->reach, NULL };
+    const char *const argv[] = { "initdb", "--sync-only", "-D", m->reach.name, NULL };
     return step(m, argv, CHILD_NULL, e);
 }
 
@@ -111,8 +113,8 @@ static int publish(const struct making *m, struct err *e)
 
 static int make(struct making *m, struct err *e)
 {
-    m->reach = private_site_reach(m->root, NEW, e);
-    if (!m->reach || init(m, e) < 0 || create_database(m, e) < 0 || flush(m, e) < 0)
+    if (private_site_reach(m->root, NEW, &m->reach, e) < 0 || init(m, e) < 0 ||
+        create_database(m, e) < 0 || flush(m, e) < 0)
         return -1;
     return publish(m, e);
 }
@@ -132,7 +134,7 @@ int private_create(const char *root, const char *bin, struct err *e)
         return -1;
     int result = make(&m, e);
     close(m.log);
-    mem_free(m.reach);
+    private_site_reach_fini(&m.reach);
     if (result < 0 && file_remove_tree(NEW, &ignored) < 0)
         err_fini(&ignored);
     return result;

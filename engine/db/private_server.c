@@ -147,17 +147,18 @@ static char *programs(struct err *e)
 static pid_t start(const char *root, const char *bin, int log, struct err *e)
 {
     pid_t pid = -1;
-    char *reach = private_site_reach(root, "data", e);
-    char *folder = reach ? private_site_socket(root, 1, e) : NULL;
+    struct private_reach reach;
+    int reached = private_site_reach(root, "data", &reach, e) == 0;
+    char *folder = reached ? private_site_socket(root, 1, e) : NULL;
     if (folder) {
-        char *inside = private_site_path(root, "sock");
+        char *outside = private_site_outside();
         char *program = mem_printf("%s/postgres", bin);
         /* seen from the data folder, so that its path may be long or out of reach */
-        char *sockets = mem_printf("unix_socket_directories=%s",
-                                   strcmp(folder, inside) == 0 ? "../sock" : folder);
+        char *sockets = mem_printf("unix_socket_directories=%s", outside ? outside : "../sock");
+        private_site_clear_socket(outside ? outside : "sock");
         const char *const argv[] = { program,
                                      "-D",
-                                     reach,
+                                     reach.name,
                                      "-p",
                                      PRIVATE_PORT,
                                      "-c",
@@ -173,19 +174,20 @@ static pid_t start(const char *root, const char *bin, int log, struct err *e)
                                      NULL };
         struct child_spec spec = {
             .argv = argv,
-            .cwd = "data",
+            .cwd = "/",
             .stdio = { CHILD_NULL, log, log },
+            .keep = reach.fd,
             .place = CHILD_SESSION,
         };
         pid = child_exec(&spec, e);
         if (pid < 0)
             e->code = PRIVATE_ENDED;
-        mem_free(inside);
+        mem_free(outside);
         mem_free(program);
         mem_free(sockets);
     }
     mem_free(folder);
-    mem_free(reach);
+    private_site_reach_fini(&reach);
     return pid;
 }
 
@@ -267,8 +269,8 @@ int private_server_up(const char *root, struct err *e)
     char *bin = programs(e);
     if (!bin)
         return -1;
-    /* If its number is another process's by now, the server would take that for one of its own. */
-    unlink(PID_FILE);
+    unlink(
+        PID_FILE); /* or the new one may take another process, with the old one's number, for it */
     int result = launch(root, bin, e);
     mem_free(bin);
     return result;

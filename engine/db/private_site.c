@@ -126,23 +126,39 @@ static int same(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
-char *private_site_reach(const char *root, const char *name, struct err *e)
+int private_site_reach(const char *root, const char *name, struct private_reach *reach,
+                       struct err *e)
 {
-    static const char here[] = "/proc/self/cwd"; /* the system goes there without walking */
     char *path = private_site_path(root, name);
-    if (same(path, name) && access(path, R_OK | X_OK) == 0)
-        return path;
-    if (access(here, X_OK) == 0) {
-        mem_free(path);
-        return mem_strdup(here);
+    *reach = (struct private_reach){ 0 };
+    if (same(path, name)) {
+        reach->name = path;
+        return 0;
+    }
+    int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        reach->fd = fd;
+        reach->name = mem_printf("/proc/self/fd/%d", fd);
+        if (same(reach->name, name)) {
+            mem_free(path);
+            return 0;
+        }
     }
     const struct passwd *entry = getpwuid(geteuid());
     err_set(e, PRIVATE_NOT_OURS, "the user that PostgreSQL runs as (%s) cannot reach its folder",
             entry ? entry->pw_name : "?");
     err_at(e, path, 0);
-    err_hint(e, "let others walk through the folders above it (chmod o+x), or run as another user");
     mem_free(path);
-    return NULL;
+    return err_hint(e, "let others walk through the folders above it (chmod o+x), or run as "
+                       "another user");
+}
+
+void private_site_reach_fini(struct private_reach *reach)
+{
+    mem_free(reach->name);
+    if (reach->fd > 0)
+        close(reach->fd);
+    *reach = (struct private_reach){ 0 };
 }
 
 /* A folder of ours that nobody else can enter. */
@@ -222,16 +238,21 @@ char *private_site_socket(const char *root, int create, struct err *e)
     return make_outside(e);
 }
 
+void private_site_clear_socket(const char *folder)
+{
+    struct buf path = BUF_INIT;
+    buf_printf(&path, "%s" SOCKET_NAME, folder);
+    unlink(path.data);
+    buf_puts(&path, ".lock");
+    unlink(path.data);
+    buf_fini(&path);
+}
+
 void private_site_drop_socket(void)
 {
     char *other = private_site_outside();
     if (other && is_own(other)) {
-        struct buf path = BUF_INIT;
-        buf_printf(&path, "%s" SOCKET_NAME, other);
-        unlink(path.data);
-        buf_puts(&path, ".lock");
-        unlink(path.data);
-        buf_fini(&path);
+        private_site_clear_socket(other);
         rmdir(other);
     }
     if (other)

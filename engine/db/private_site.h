@@ -26,11 +26,21 @@ MUST_CHECK int private_site_enter(const char *root, int create, struct err *e);
 /* "<root>/.dex/pg/<name>", for messages. The caller frees it. */
 char *private_site_path(const char *root, const char *name);
 
+/* How a program is told of a folder in the site. */
+struct private_reach {
+    char *name;
+    int fd; /* for child_spec.keep */
+};
+
 /*
- * What to call the folder `name` when starting a program in it: its path, or a name that works
- * without permission to walk there. The caller frees it. NULL and 413 where the system has none.
+ * Fills `reach` for the folder `name`: its path; or, when the server's user may not walk there, a
+ * name that goes through an open descriptor. (Its working directory would not do: these programs
+ * leave it to look for themselves, and must be able to come back, so they are started in "/".)
+ * Gives 0, or -1 and 413 where the system has no such names. private_site_reach_fini is for both.
  */
-char *private_site_reach(const char *root, const char *name, struct err *e);
+MUST_CHECK int private_site_reach(const char *root, const char *name, struct private_reach *reach,
+                                  struct err *e);
+void private_site_reach_fini(struct private_reach *reach);
 
 /*
  * The folder of the socket, where it is or would be. With `create` it is made, outside when the
@@ -40,6 +50,9 @@ char *private_site_socket(const char *root, int create, struct err *e);
 
 /* Where the socket's folder is when it lies outside, else NULL. The caller frees it. */
 char *private_site_outside(void);
+
+/* Removes what a server that is gone left in a socket folder. */
+void private_site_clear_socket(const char *folder);
 
 /* Forgets and removes a socket folder that lies outside. */
 void private_site_drop_socket(void);

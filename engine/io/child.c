@@ -141,7 +141,10 @@ static void become_program(const struct child_spec *spec, int tell)
         setpgid(0, 0);
     if (set_stdio(spec->stdio) < 0)
         goto fail;
-    close_others(&tell, 1);
+    const int keep[] = { tell, spec->keep };
+    close_others(keep, 2);
+    if (spec->keep > 0 && fcntl(spec->keep, F_SETFD, 0) < 0) /* it may close itself on exec */
+        goto fail;
     trouble.where = IN_CWD;
     if (spec->cwd && chdir(spec->cwd) < 0)
         goto fail;

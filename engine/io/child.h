@@ -39,6 +39,7 @@ struct child_spec {
     const char *cwd;         /* entered before the user changes; NULL: ours */
     const struct child_user *user; /* NULL: ours. Needs root. */
     int stdio[3];                  /* descriptors, which stay the caller's, or one of the above */
+    int keep; /* one more that the program gets, under its own number; 0: none */
     enum child_place place;
 };
 
