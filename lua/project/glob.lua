@@ -75,15 +75,13 @@ local function match_parts(parts, i, patterns, j)
   return parts[i] == nil
 end
 
---- Makes a test whether a path, or a folder above it, matches a path pattern; `*` stays within a folder, `**`
---- does not.
+--- Makes a test whether a path matches a path pattern; `*` stays within a folder, `**` does not.
 ---@param pattern string
----@return fun(path: string): boolean itself_or_folder
----@return fun(path: string): boolean itself
+---@return fun(path: string): boolean
 function M.path(pattern)
   local patterns = split(pattern)
   local known = {}
-  local function itself(path)
+  return function(path)
     local answer = known[path]
     if answer == nil then
       answer = match_parts(split(path), 1, patterns, 1)
@@ -91,13 +89,6 @@ function M.path(pattern)
     end
     return answer
   end
-  return function(path)
-    while path do
-      if itself(path) then return true end
-      path = path:match("^(.*)/[^/]*$")
-    end
-    return false
-  end, itself
 end
 
 return M

@@ -1,6 +1,7 @@
 --- What the methods of --select match: `fqn:`, `tag:`, `path:` and the rest, each a test of one node.
 
 local err = require "err"
+local fs = require "dex.fs"
 local glob = require "project.glob"
 local value = require "jinja.value"
 
@@ -111,14 +112,27 @@ tests.semantic_model = by_parts("semantic_model", nil, { "name", "package.name" 
 tests.saved_query = by_parts("saved_query", nil, { "name", "package.name" })
 tests.unit_test = by_parts("unit_test", nil, { "name", "package.name" })
 
+-- The pattern is of paths in the root's folder. Paths of nodes are relative to their packages: those of other packages
+-- match where the root has the same path, as in dbt.
 function tests.path(job, selector)
   local root = job.project.root .. "/"
   if selector:sub(1, #root) == root then selector = selector:sub(#root + 1) end
-  local itself_or_folder, itself = glob.path(selector)
+  local itself = glob.path(selector)
+  local there = {}
+  local function is_there(path)
+    if there[path] == nil then there[path] = fs.exists(root .. path) end
+    return there[path]
+  end
   return function(node)
-    if itself_or_folder(node.original_file_path) then return true end
+    local own = node.package_name == job.project.name
+    local path = node.original_file_path
+    while path do
+      if itself(path) and (own or is_there(path)) then return true end
+      path = path:match("^(.*)/[^/]*$")
+    end
     local patch = opt(node.patch_path)
-    return patch ~= nil and itself(patch:match("://(.*)$"))
+    path = patch and patch:match("://(.*)$")
+    return path ~= nil and itself(path) and (own or is_there(path))
   end
 end
 
