@@ -124,7 +124,7 @@ $(B)/embedded.o: $(B)/embedded.c
 
 $(B)/embed_gen: engine/script/embed_gen.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -o $@ $<
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(LIB_CFLAGS) $(WARNINGS) -O1 -o $@ $< $(LDFLAGS) $(LIBS)
 
 # Folders are among the dependencies, so that a removed file is noticed, too.
 $(B)/embedded.c: $(B)/embed_gen $(shell find lua stdlib ! -name '.*')

@@ -1,6 +1,8 @@
 /*
  * The files below lua/ and stdlib/ as the binary holds them: sorted by path, byte for byte, each
- * followed by a zero. The table is made by embed_gen.c when the program is built.
+ * followed by a zero. Lua files are there compiled, too, lines and names included: most of a short
+ * command's time would go into compiling. The table is made by embed_gen.c when the program is
+ * built.
  */
 #ifndef DEX_SCRIPT_EMBED_H
 #define DEX_SCRIPT_EMBED_H
@@ -16,6 +18,8 @@ struct embed_file {
     const char *path; /* "lua/err.lua" */
     const char *data;
     size_t len;
+    const char *code; /* what lua_dump gave, for the version of Lua at build time; or NULL */
+    size_t code_len;
 };
 
 extern const struct embed_file embed_files[];

@@ -81,25 +81,36 @@ static int load_module(lua_State *L, const char *name, const char *path)
     return 2;
 }
 
-/* Pushes the file's text and gives 1, or pushes nothing and gives 0. */
-static int push_embedded(lua_State *L, const char *path)
+/* From the binary: as load_module does it, but compiled already if this is the Lua it was built
+ * for. */
+static int load_embedded(lua_State *L, const char *name, const struct embed_file *file)
+{
+    const char *chunk = lua_pushfstring(L, "@%s", file->path);
+    if (file->code && luaL_loadbufferx(L, file->code, file->code_len, chunk, "b") == LUA_OK) {
+        lua_pushstring(L, file->path);
+        return 2;
+    }
+    lua_pushlstring(L, file->data, file->len);
+    return load_module(L, name, file->path);
+}
+
+/* Gives the number of results pushed: those of load_module, or none when there is no such file. */
+static int find_module(lua_State *L, const char *name, const char *path)
 {
     struct vm *vm = vm_from(L);
-    const struct embed_file *file = vm->override ? NULL : embed_find(path);
-    if (file)
-        lua_pushlstring(L, file->data, file->len);
-    if (!vm->override)
-        return file != NULL;
+    if (!vm->override) {
+        const struct embed_file *file = embed_find(path);
+        return file ? load_embedded(L, name, file) : 0;
+    }
     struct err e = ERR_INIT;
     struct buf *text = lua_buf_push(L);
     int found = embed_read(vm->override, path, text, &e);
     if (found < 0)
-        lua_err_raise(L, &e);
+        return lua_err_raise(L, &e);
     if (found == 0)
-        lua_pop(L, 1);
-    else
-        lua_buf_finish(L, -1);
-    return found;
+        return 0;
+    lua_buf_finish(L, -1);
+    return load_module(L, name, path);
 }
 
 /* The searcher for "project.files", "project" (lua/project/init.lua) and "stdlib.hooks.x". */
@@ -109,11 +120,13 @@ static int search_embedded(lua_State *L)
     const char *slashed = luaL_gsub(L, name, ".", "/");
     const char *root = strncmp(name, "stdlib.", 7) == 0 ? "" : "lua/";
     const char *file = lua_pushfstring(L, "%s%s.lua", root, slashed);
-    if (push_embedded(L, file))
-        return load_module(L, name, file);
+    int results = find_module(L, name, file);
+    if (results > 0)
+        return results;
     const char *init = lua_pushfstring(L, "%s%s/init.lua", root, slashed);
-    if (push_embedded(L, init))
-        return load_module(L, name, init);
+    results = find_module(L, name, init);
+    if (results > 0)
+        return results;
     lua_pushfstring(L, "no module '%s' in dex-lua", file);
     return 1;
 }

@@ -356,8 +356,11 @@ static void test_embedded(void)
     CHECK(embed_count > 3);
     for (size_t i = 1; i < embed_count; i++)
         CHECK(strcmp(embed_files[i - 1].path, embed_files[i].path) < 0);
-    for (size_t i = 0; i < embed_count; i++)
+    for (size_t i = 0; i < embed_count; i++) {
+        const char *end = strrchr(embed_files[i].path, '.');
         CHECK(embed_files[i].data[embed_files[i].len] == '\0');
+        CHECK((end && strcmp(end, ".lua") == 0) == (embed_files[i].code_len > 0));
+    }
     CHECK(embed_find("lua/err.lua") != NULL && embed_find("lua/err.lu") == NULL);
 }
 
