@@ -100,6 +100,15 @@ function M.quote(s)
   return (("%q"):format(s):gsub("\\\n", "\\n"):gsub("\r", "\\r"))
 end
 
+-- Longer texts are given to the code as they are, which is less work than writing and reading them.
+local LONG_TEXT = 30
+
+--- The Lua expression of a piece of the template's text.
+function Compiler:text(s)
+  if #s > LONG_TEXT then return self:const(s) end
+  return M.quote(s)
+end
+
 -- Scopes -----------------------------------------------------------------------------------------
 
 local function lua_name(name)
@@ -300,7 +309,7 @@ function Compiler:output(list, i)
   while list[i] and i < first + MOST_JOINED do
     local node = list[i]
     if node.tag == "text" then
-      self:put(i > first and ".." .. M.quote(node.value) or M.quote(node.value))
+      self:put(i > first and ".." .. self:text(node.value) or self:text(node.value))
     elseif node.tag == "print" and not self:is_return(node) then
       if i > first then self:put("..") end
       self:at(node.pos)

@@ -4,8 +4,6 @@
 --   also last, length, revindex    over an array, by number
 --   anything else, or `loop` itself   over an array, with a loop object
 
-local scope = require "jinja.scope"
-
 local M = {}
 
 local counted = { index = true, index0 = true, first = true }
@@ -20,8 +18,7 @@ local function subset(uses, of)
 end
 
 local function mode_of(node)
-  if not node.mentions_loop and not node.recursive then return "plain" end
-  local uses = scope.loop_use(node.body)
+  local uses = node.loop
   if node.recursive then return "full" end
   if not uses then return "plain" end
   if uses == "full" then return "full" end

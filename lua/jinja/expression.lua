@@ -176,6 +176,8 @@ function M.install(Parser)
     return result
   end
 
+  local in_parens = { parens = true }
+
   local function number(self, text)
     local digits = text:gsub("_", "")
     local base, rest = digits:match("^0([bBoOxX])(.+)$")
@@ -212,7 +214,7 @@ function M.install(Parser)
       return node("const", pos, { value = n })
     elseif kind == "(" then
       self:advance()
-      local inner = self:tuple { parens = true }
+      local inner = self:tuple(in_parens)
       self:expect(")")
       return inner
     elseif kind == "[" then
@@ -224,12 +226,12 @@ function M.install(Parser)
   end
 
   function Parser:list()
-    local pos = self:pos()
+    local tokens, pos = self.tokens, self:pos()
     self:expect("[")
     local items = {}
-    while self:kind() ~= "]" do
+    while tokens[self.i] ~= "]" do
       if #items > 0 then self:expect(",") end
-      if self:kind() == "]" then break end
+      if tokens[self.i] == "]" then break end
       items[#items + 1] = self:expression()
     end
     self:expect("]")
@@ -237,12 +239,12 @@ function M.install(Parser)
   end
 
   function Parser:dict()
-    local pos = self:pos()
+    local tokens, pos = self.tokens, self:pos()
     self:expect("{")
     local keys, values = {}, {}
-    while self:kind() ~= "}" do
+    while tokens[self.i] ~= "}" do
       if #keys > 0 then self:expect(",") end
-      if self:kind() == "}" then break end
+      if tokens[self.i] == "}" then break end
       keys[#keys + 1] = self:expression()
       self:expect(":")
       values[#values + 1] = self:expression()
@@ -254,26 +256,25 @@ function M.install(Parser)
   --- A tuple or a single expression. Options: `parens` (an empty one is allowed), `simple` (only plain names and
   --- primaries, for assignment targets), `no_condition` (no inline if).
   function Parser:tuple(opts)
-    opts = opts or {}
-    local pos = self:pos()
-    local items, is_tuple = {}, false
+    local tokens, pos = self.tokens, self:pos()
+    local items
     while true do
-      if #items > 0 then self:expect(",") end
-      local kind = self:kind()
+      if items then self:expect(",") end
+      local kind = tokens[self.i]
       if kind == "}}" or kind == "%}" or kind == ")" then break end
-      if opts.simple then
-        items[#items + 1] = self:primary()
+      local item
+      if opts.simple then item = self:primary() else item = self:expression(opts.no_condition) end
+      if items then
+        items[#items + 1] = item
+      elseif tokens[self.i] ~= "," then
+        return item
       else
-        items[#items + 1] = self:expression(opts.no_condition)
+        items = { item }
       end
-      if self:kind() ~= "," then break end
-      is_tuple = true
+      if tokens[self.i] ~= "," then break end
     end
-    if not is_tuple then
-      if items[1] then return items[1] end
-      if not opts.parens then self:unexpected("an expression") end
-    end
-    return node("tuple", pos, { items = items })
+    if not items and not opts.parens then self:unexpected("an expression") end
+    return node("tuple", pos, { items = items or {} })
   end
 
   function Parser:postfix(target)
@@ -291,12 +292,14 @@ function M.install(Parser)
   end
 
   function Parser:filters(target)
+    local tokens = self.tokens
     while true do
-      if self:kind() == "|" then
+      local kind = tokens[self.i]
+      if kind == "|" then
         target = self:filter(target)
-      elseif self:at_name("is") then
+      elseif kind == "name" and tokens[self.i + 1] == "is" then
         target = self:test(target)
-      elseif self:kind() == "(" then
+      elseif kind == "(" then
         target = self:call(target)
       else
         return target
@@ -310,7 +313,8 @@ function M.install(Parser)
       local kind, text, at = self:kind(), self:text(), self:pos()
       if kind == "name" then
         self:advance()
-        return node("attr", at, { target = target, name = text })
+        if target.tag == "name" and target.name == "loop" then self.loop_uses[#self.loop_uses + 1] = text end
+        return { tag = "attr", pos = at, target = target, name = text }
       elseif kind == "integer" then
         self:advance()
         local index = math.tointeger(tonumber((text:gsub("_", "")))) or 0

@@ -8,7 +8,9 @@ local strip_space = require("jinja.text").strip
 local fault = require "jinja.fault"
 
 local P, R, S, V, C, Cc, Cp, Ct, Carg = lpeg.P, lpeg.R, lpeg.S, lpeg.V, lpeg.C, lpeg.Cc, lpeg.Cp, lpeg.Ct, lpeg.Carg
-local match = lpeg.match
+local match, move = lpeg.match, table.move
+local byte, find, sub = string.byte, string.find, string.sub
+local MINUS, PLUS, BRACE, PERCENT, HASH = ("-+{%#"):byte(1, -1)
 
 -- LPeg's stack grows with brackets inside of brackets, which the parser limits
 lpeg.setmaxstack(10000000)
@@ -113,10 +115,13 @@ local group = P {
   inside = (blank * (leaf + V "group")) ^ 0 * blank,
 }
 
--- What a tag holds, as a table of tokens; where its end begins, the end, and what follows it. Only outside of brackets
--- is an end one.
-local function tag_with(closer) return Ct((blank * (leaf - closer + group)) ^ 0) * blank * Cp() * C(closer) * Cp() end
+-- The tokens that a tag holds; where its end begins, the end, and what follows it. Only outside of brackets is an end
+-- one.
+local function tag_with(closer) return (blank * (leaf - closer + group)) ^ 0 * blank * Cp() * C(closer) * Cp() end
 local tags = { ["}}"] = tag_with(P "-" ^ -1 * P "}}"), ["%}"] = tag_with(S "-+" ^ -1 * P "%}") }
+-- the same where there may be more of them than Lua's stack has room for
+local long_tags = { ["}}"] = Ct(tags["}}"]), ["%}"] = Ct(tags["%}"]) }
+local LONG = 200000
 
 -- The lexer --------------------------------------------------------------------------------------
 
@@ -155,14 +160,36 @@ local function bad_tag(lex, source, pos, closer, opened)
   syntax(lex, pos, "unexpected character '" .. c .. "'")
 end
 
--- Tokens of one tag from pos; gives the position after its end, whether the end strips, and where the end begins.
-local function tag(lex, source, pos, closer, opened)
-  local tokens, at, close, after = match(tags[closer], source, pos, lex)
-  if not tokens then return bad_tag(lex, source, pos, closer, opened) end
-  local count, n = #tokens, lex.n
-  table.move(tokens, 1, count, n + 1, lex.tokens)
-  lex.n = n + count
-  return after, close:byte() == 45, at
+-- The tokens of one tag, whose inside begins at pos; gives the position after its end and whether the end strips.
+local function tag(lex, source, pos, opener, closer, opened)
+  local found
+  if #source < LONG then
+    found = { match(tags[closer], source, pos, lex) }
+  else
+    found = match(long_tags[closer], source, pos, lex)
+  end
+  if not found or not found[1] then return bad_tag(lex, source, pos, closer, opened) end
+  local tokens, count, n = lex.tokens, #found - 3, lex.n
+  local at, close, after = found[count + 1], found[count + 2], found[count + 3]
+  tokens[n + 1], tokens[n + 2], tokens[n + 3] = opened, opener, opener
+  move(found, 1, count, n + 4, tokens)
+  n = n + 3 + count
+  tokens[n + 1], tokens[n + 2], tokens[n + 3] = at, closer, closer
+  lex.n = n + 3
+  return after, byte(close) == MINUS
+end
+
+local raw = S " \t\n\r\f\v" ^ 0 * "raw" * S " \t\n\r\f\v" ^ 0 * C(P "-" ^ -1) * "%}" * Cp()
+
+-- where the next tag or comment begins, and the byte that says which it is
+local function next_tag(source, pos)
+  while true do
+    local at = find(source, "{", pos, true)
+    if not at then return nil end
+    local which = byte(source, at + 1)
+    if which == BRACE or which == PERCENT or which == HASH then return at, which end
+    pos = at + 1
+  end
 end
 
 local function raw_block(lex, source, from, opened)
@@ -191,42 +218,34 @@ function M.scan(source, file, first)
   local pos, strip = 1, false
   local length = #source
   while pos <= length do
-    local at = source:find("{[{%%#]", pos)
-    local stop = at and at - 1 or length
-    local text = source:sub(pos, stop)
-    local which = at and source:sub(at + 1, at + 1)
-    local sign = at and source:sub(at + 2, at + 2)
+    local at, which = next_tag(source, pos)
+    local sign = at and byte(source, at + 2)
+    local text = sub(source, pos, at and at - 1)
     if strip then
       local stripped = strip_space(text, "left")
       pos = pos + #text - #stripped
       text = stripped
     end
-    if sign == "-" then text = strip_space(text, "right") end
+    if sign == MINUS then text = strip_space(text, "right") end
     if text ~= "" then put(lex, "data", text, pos) end
     if not at then break end
     local inner = at + 2
-    if sign == "-" or sign == "+" and which ~= "{" then inner = inner + 1 end
-    if which == "#" then
-      local close = source:find("#}", inner, true)
+    if sign == MINUS or sign == PLUS and which ~= BRACE then inner = inner + 1 end
+    if which == HASH then
+      local close = find(source, "#}", inner, true)
       if not close then syntax(lex, at, "this comment is not closed: '#}' is missing") end
-      strip = close > inner and source:sub(close - 1, close - 1) == "-"
+      strip = close > inner and byte(source, close - 1) == MINUS
       pos = close + 2
-    elseif which == "{" then
-      put(lex, "{{", "{{", at)
-      local close
-      pos, strip, close = tag(lex, source, inner, "}}", at)
-      put(lex, "}}", "}}", close)
+    elseif which == BRACE then
+      pos, strip = tag(lex, source, inner, "{{", "}}", at)
     else
-      local raw_tail, raw_from = source:match("^%s*raw%s*(%-?)%%}()", inner)
+      local raw_tail, raw_from = match(raw, source, inner)
       if raw_from then
         if raw_tail == "-" then raw_from = source:match("^%s*()", raw_from) end
         text, pos, strip = raw_block(lex, source, raw_from, at)
         if text ~= "" then put(lex, "data", text, raw_from) end
       else
-        put(lex, "{%", "{%", at)
-        local close
-        pos, strip, close = tag(lex, source, inner, "%}", at)
-        put(lex, "%}", "%}", close)
+        pos, strip = tag(lex, source, inner, "{%", "%}", at)
       end
     end
   end

@@ -89,6 +89,8 @@ local function check_target(self, target)
   return self:fail("this cannot be assigned to", target.pos)
 end
 
+local simple = { simple = true }
+
 --- The target of set, for and with: a name, a tuple of names, or with `namespace` also `ns.attr`.
 function Parser:target(opts)
   if opts and opts.namespace and self:kind() == "name" and self:kind(1) == "." then
@@ -98,7 +100,7 @@ function Parser:target(opts)
     if name == "loop" then self.mentions.loop = self.mentions.loop + 1 end
     return { tag = "nsref", pos = pos, name = name, attr = self:expect_name() }
   end
-  return check_target(self, self:tuple { simple = true })
+  return check_target(self, self:tuple(simple))
 end
 
 function Parser:plain_name()
@@ -127,23 +129,24 @@ function Parser:body(opened, pos, ends)
 end
 
 function Parser:statements(ends)
-  local body = {}
+  local body, tokens = {}, self.tokens
   while true do
-    local kind, pos = self:kind(), self:pos()
+    local i = self.i
+    local kind, pos = tokens[i], tokens[i - 1]
     if kind == "data" then
-      body[#body + 1] = { tag = "text", value = self:text(), pos = pos }
-      self:advance()
+      body[#body + 1] = { tag = "text", value = tokens[i + 1], pos = pos }
+      self.i = i + 3
     elseif kind == "{{" then
-      self:advance()
+      self.i = i + 3
       local first = #self.reads + 1
       local expr = self:tuple(no_options)
       body[#body + 1] = { tag = "print", expr = expr, pos = expr.pos, first = first, last = #self.reads }
-      if self:kind() ~= "}}" then self:unexpected("the end of the expression, '}}'") end
-      self:advance()
+      if tokens[self.i] ~= "}}" then self:unexpected("the end of the expression, '}}'") end
+      self.i = self.i + 3
     elseif kind == "{%" then
-      self:advance()
-      local name = self:text()
-      if self:kind() == "name" and ends then
+      self.i = i + 3
+      local name = tokens[i + 4]
+      if ends and tokens[i + 3] == "name" then
         for _, e in ipairs(ends) do
           if e == name then
             self:advance()
@@ -227,6 +230,25 @@ local function no_loop(self, target)
   for _, item in ipairs(target.items or {}) do no_loop(self, item) end
 end
 
+-- How a loop's body uses `loop`, since that was read `mentions` times and asked for `uses` attributes: nil when not at
+-- all, else the set of the attributes, or "full" for what is more than asking for an attribute. What stands outside of
+-- the body hears nothing of it: there it is another loop.
+local function loop_use(self, mentions, uses)
+  local asked = self.loop_uses
+  local found
+  if self.mentions.loop - mentions > #asked - uses then
+    found = "full"
+  elseif #asked > uses then
+    found = {}
+  end
+  for i = #asked, uses + 1, -1 do
+    if found ~= "full" then found[asked[i]] = true end
+    asked[i] = nil
+  end
+  self.mentions.loop = mentions
+  return found
+end
+
 statements["for"] = function(self, pos)
   local target = self:target()
   no_loop(self, target)
@@ -235,12 +257,12 @@ statements["for"] = function(self, pos)
   local filter, recursive, otherwise
   if self:skip_name("if") then filter = self:expression() end
   recursive = self:skip_name("recursive")
-  local mentions = self.mentions.loop
+  local mentions, uses = self.mentions.loop, #self.loop_uses
   local body, found = self:body("for", pos, { "else", "endfor" })
-  local mentions_loop = self.mentions.loop > mentions
+  local loop = loop_use(self, mentions, uses)
   if found == "else" then otherwise = self:body("for", pos, { "endfor" }) end
   return { tag = "for", pos = pos, target = target, iter = iter, filter = filter, recursive = recursive, body = body,
-    otherwise = otherwise, first = first, last = last, mentions_loop = mentions_loop }
+    otherwise = otherwise, first = first, last = last, loop = loop }
 end
 
 statements["set"] = function(self, pos)
@@ -499,7 +521,8 @@ end
 function M.parse(source, opts)
   local lex = lexer.scan(normalise(source), opts.file or "<template>", opts.line)
   local self = setmetatable({ lex = lex, tokens = lex.tokens, i = 2, open = {}, named_blocks = {}, depth = 0,
-    blocks_depth = 0, reads = {}, mentions = { caller = 0, kwargs = 0, varargs = 0, loop = 0 } }, Parser)
+    blocks_depth = 0, reads = {}, mentions = { caller = 0, kwargs = 0, varargs = 0, loop = 0 },
+    loop_uses = {} }, Parser)
   local body = self:statements(nil)
   return { body = body, reads = self.reads, file = lex.file, source = lex.source, first = lex.first,
     has_blocks = self.has_blocks }

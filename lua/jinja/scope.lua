@@ -136,36 +136,4 @@ function M.stores(body, reads, skip_macros)
   return state.names, state.first
 end
 
---- How a loop's body uses `loop`: nil when not at all, else a set of the attributes it reads, or "full".
-function M.loop_use(body)
-  local uses, full = nil, false
-  local function walk(node, key)
-    if type(node) ~= "table" or full then return end
-    local tag = node.tag
-    if tag == "name" then
-      if node.name == "loop" then full = true end
-      return
-    elseif tag == "nsref" then
-      if node.name == "loop" then full = true end
-      return
-    elseif tag == "attr" and node.target.tag == "name" and node.target.name == "loop" then
-      uses = uses or {}
-      uses[node.name] = true
-      return
-    elseif tag == "for" then
-      walk(node.iter)
-      walk(node.filter)
-      walk(node.otherwise)
-      return
-    end
-    for k, child in pairs(node) do
-      if type(child) == "table" and k ~= "params" and k ~= "names" then walk(child, k) end
-    end
-    return key
-  end
-  walk(body)
-  if full then return "full" end
-  return uses
-end
-
 return M

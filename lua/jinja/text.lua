@@ -26,16 +26,20 @@ function M.offset(s, byte)
   return utf8.len(s, 1, byte - 1, true) or byte - 1
 end
 
+local blank_bytes = {}
+for c in ("\t\n\v\f\r \28\29\30\31"):gmatch(".") do blank_bytes[c:byte()] = true end
+local byte = string.byte
+
 --- Whitespace removed at the ends; `which` is "both", "left" or "right".
 function M.strip(s, which, chars)
   if chars == nil and not s:find("[\128-\255]") then
-    if which ~= "right" then s = s:gsub("^[%s\28-\31]+", "") end
+    local first, last = 1, #s
+    if which ~= "right" then first = s:find("[^%s\28-\31]") or last + 1 end
     if which ~= "left" then
-      local last = #s
-      while last > 0 and s:find("^[%s\28-\31]", last) do last = last - 1 end
-      s = s:sub(1, last)
+      while last >= first and blank_bytes[byte(s, last)] do last = last - 1 end
     end
-    return s
+    if first == 1 and last == #s then return s end
+    return s:sub(first, last)
   end
   local set
   if chars then
