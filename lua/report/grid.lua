@@ -1,5 +1,6 @@
 --- A query's result as text: a table that fits the terminal, CSV, or JSON.
 
+local hook_rows = require "run.hook_rows"
 local json = require "dex.json"
 local value = require "jinja.value"
 
@@ -101,6 +102,25 @@ function M.csv(result)
   return table.concat(out, "\n")
 end
 
+local JSON, JSONB = 114, 3802 -- oids
+
+local function listed(v)
+  if type(v) ~= "table" then return value.or_none(v) end
+  local list = value.list()
+  for i = 1, v.n or #v do list[i] = listed(v[i]) end
+  return list
+end
+
+-- A cell for JSON: documents are embedded, arrays are lists, numbers are numbers as far as they are exact.
+local function json_cell(result, r, c)
+  local oid = result.types[c]
+  local text = result:text(r, c)
+  if text and (oid == JSON or oid == JSONB) then return json.decode(text) end
+  local v = hook_rows.cell(result, r, c)
+  if math.type(v) == "float" and (v ~= v or v == math.huge or v == -math.huge) then return text end
+  return listed(v)
+end
+
 --- The rows as a list of dicts, in the order of the columns.
 ---@param result userdata
 ---@return table list
@@ -108,7 +128,7 @@ function M.rows(result)
   local rows = value.list()
   for r = 1, #result do
     local row = value.dict()
-    for c, name in ipairs(result.columns) do row[name] = value.or_none(result:get(r, c)) end
+    for c, name in ipairs(result.columns) do row[name] = json_cell(result, r, c) end
     rows[r] = row
   end
   return rows
