@@ -10,11 +10,11 @@ local M = {}
 --- What a command builds: the resource types that it runs, and whether it runs hooks.
 M.builds = {
   run = { types = { "model" } },
-  build = { types = { "seed", "model", "snapshot", "test" } },
-  test = { types = { "test" } },
+  build = { types = { "seed", "model", "snapshot", "function", "test", "unit_test" } },
+  test = { types = { "test", "unit_test" } },
   seed = { types = { "seed" } },
   snapshot = { types = { "snapshot" } },
-  compile = { types = { "model", "seed", "snapshot", "test" } },
+  compile = { types = { "model", "seed", "snapshot", "function", "test", "analysis" } },
   ls = { types = { "model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
     "semantic_model", "unit_test", "function" }, more_types = { "analysis" } },
 }
@@ -28,6 +28,7 @@ local function arguments(job)
     local v = job.given[name]
     args[name] = type(v) == "table" and value.list(table.move(v, 1, #v, 1, {})) or v
   end
+  if #job.words > 0 then args.words = value.list(table.move(job.words, 1, #job.words, 1, {})) end
   return args
 end
 
@@ -83,6 +84,13 @@ end
 function M.select(job)
   local wanted = M.builds[job.command.name]
   job.selected = M.selection(job, wanted.types, wanted.more_types)
+  if job.only then -- what `retry` has left to do
+    local left = {}
+    for _, id in ipairs(job.selected) do
+      if job.only[id] then left[#left + 1] = id end
+    end
+    job.selected = left
+  end
 end
 
 --- profile -> job.pool. Starts the private server when the project has no other; does not connect yet.

@@ -87,6 +87,9 @@ M.codes = {
     "{% materialization %} blocks, and files of the folder materializations." },
   [177] = { "A setting of a model contradicts its materialization.", "Correct it as the message says." },
 
+  [179] = { "A unit test cannot be run as it is written.",
+    "Every model and source that the tested model reads is an input, and expected rows name columns of the model." },
+
   -- Templates
   [201] = { "A template has a syntax error.", "Correct the line: a block or expression is incomplete or unknown." },
   [202] = { "A template uses a name that is not defined, or a column that a result lacks.",

@@ -46,6 +46,9 @@ function M.new(opts)
   }, Terminal)
 end
 
+-- Kinds whose names are too long for their column.
+local short_kinds = { unit_test = "unit", ["function"] = "func" }
+
 -- The live part -----------------------------------------------------------------------------------
 
 local function erase(self)
@@ -62,7 +65,7 @@ local function draw(self)
   local shown = math.min(#self.running, 8)
   for i = 1, shown do
     local r = self.running[i]
-    local left = ("%6s  %-6s %-7s %s"):format("", "run", r.kind, r.name)
+    local left = ("%6s  %-6s %-7s %s"):format("", "run", short_kinds[r.kind] or r.kind, r.name)
     local right = ("%.1fs"):format(now - r.since)
     local room = self.width - #right - 2
     lines[i] = self.paint("grey", ("%-" .. room .. "s %s"):format(left:sub(1, room), right))
@@ -167,7 +170,8 @@ function Terminal:node_line(result)
   end
   local name = result.label
   if #name > room then name = name:sub(1, room - 2) .. ".." end
-  return ("  %s  %s %-7s %s  %s"):format(counter, self.paint(word[2], ("%-6s"):format(word[1])), result.kind,
+  return ("  %s  %s %-7s %s  %s"):format(counter, self.paint(word[2], ("%-6s"):format(word[1])),
+    short_kinds[result.kind] or result.kind,
     name .. (" "):rep(room - #name), tail)
 end
 

@@ -35,6 +35,8 @@ local none, opt = value.none, value.opt
 ---@field bound table<table, any> macro -> bound macro
 ---@field ctes string[]|nil ephemeral models that were referred to
 ---@field free_refs boolean|nil refs need not have been seen when the files were read
+---@field vars table|nil dict: what var() finds instead of the project's variables
+---@field fixtures table|nil of a unit test: inputs by the unique_id of what they stand for
 ---@field prefixes_ctes boolean|nil an operation whose SQL gets its CTEs prefixed
 
 -- The key of a context's state.
@@ -72,6 +74,8 @@ end
 --- The macros of a package, as `package.macro`.
 local Namespace = { __name = "dex.macro_namespace", __pytype = "MacroNamespace" }
 Namespace.__getattr = function(namespace, name)
+  local overrides = rawget(namespace, "overrides") -- of a unit test
+  if overrides and overrides[name] then return overrides[name] end
   local macro = macro_scope.in_package(namespace.state.scope, namespace.package, name)
   return macro and bind(namespace.ctx, namespace.state, macro)
 end
@@ -182,7 +186,9 @@ end
 
 local Var = { __name = "dex.var", __pytype = "Var" }
 
-local function known_vars(var) return vars.of(var.state.project.vars, var.state.node.package_name) end
+local function known_vars(var)
+  return var.state.vars or vars.of(var.state.project.vars, var.state.node.package_name)
+end
 
 local call_var = value.fn("var(self, name, *args, **kwargs)", function(var, name, args, kwargs)
   local known = known_vars(var)
@@ -521,6 +527,15 @@ function M.macros(state)
     state.macro_context = ctx
   end
   return ctx
+end
+
+--- Whether a name means a macro in a context, and nothing of the engine's.
+---@param ctx table
+---@param name string
+---@return boolean
+function M.is_macro(ctx, name)
+  local found = macro_scope.find(rawget(ctx, STATE).scope, name)
+  return found and found.unique_id ~= nil or false
 end
 
 --- The flags of a run as templates see them.

@@ -49,10 +49,12 @@ end
 function M.locate(run, node, e)
   local info = run.project.info[node.unique_id] or {}
   if not e.file then e.file = info.file end
-  if node.resource_type == "test" and opt(node.test_metadata) then
+  local kind = node.resource_type
+  if kind == "test" and opt(node.test_metadata) or kind == "unit_test" and (e.sql or not e.line) then
     e.file, e.line = info.file, e.line or info.line
     return
   end
+  if node.resource_type == "unit_test" then return end
   if not e.sql or not e.position then return end
   local _, _, offset = source_line.locate(e.sql, e.position)
   local from, to, compiled = find_compiled(e.sql, opt(node.compiled_code))

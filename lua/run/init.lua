@@ -9,6 +9,7 @@ local flags = require "run.flags"
 local hook_module = require "run.hook_module"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
+local members = require "project.members"
 local node_module = require "run.node"
 local plan = require "run.plan"
 local relations = require "run.relation"
@@ -157,7 +158,7 @@ local function count_kinds(run)
   table.sort(order)
   local parts = {}
   for _, kind in ipairs(order) do
-    parts[#parts + 1] = ("%d %s%s"):format(counts[kind], kind, counts[kind] == 1 and "" or "s")
+    parts[#parts + 1] = ("%d %s%s"):format(counts[kind], kind:gsub("_", " "), counts[kind] == 1 and "" or "s")
   end
   return #parts > 0 and table.concat(parts, ", ") or "nothing to do"
 end
@@ -244,6 +245,14 @@ local function run_operation(run)
   return out
 end
 
+local function run_macro(run)
+  run:emit("run_start", { total = 1, lines = {}, nodes = {} })
+  local result = require("run.macro_operation").run(run, run.job.macro_operation)
+  local out = outcome(run)
+  out.rows, out.returned = result.rows, result.returned
+  return out
+end
+
 --- Runs what a job selected, or its operation. Raises only for what is wrong before any node starts: a hook
 -- file that does not load, a server that cannot be reached. May wait.
 ---@param job table project, selected, pool, given, command, report, target_path, ... of lua/pipeline.lua
@@ -251,6 +260,7 @@ end
 function M.execute(job)
   local run = M.new(job)
   if job.operation then return run_operation(run) end
+  if job.macro_operation then return run_macro(run) end
   make_plan(run)
   check_hooks(run)
   announce(run)
@@ -271,7 +281,7 @@ end
 
 -- A result of `compile`.
 local function compile_one(run, conn, id)
-  local node = run.project.nodes[id]
+  local node = members.runnable(run.project, id)
   local state = node_module.new_state(run, node)
   state.conn, state.started, state.timings = conn, time.mono(), {}
   local started_at = time.now()
@@ -313,7 +323,7 @@ function M.compile(job)
   with_connection(run, function(conn)
     prepare_database(run, conn, plan.schemas(plan.make(run.project, run.selected, false)), false)
     for _, id in ipairs(job.selected) do
-      local node = run.project.nodes[id]
+      local node = members.runnable(run.project, id)
       if node.resource_type ~= "seed" then run:emit("node_end", compile_one(run, conn, id)) end
     end
   end)
@@ -328,7 +338,7 @@ end
 ---@return table node
 function M.show(job, id, limit)
   local run = M.new(job)
-  local node = run.project.nodes[id]
+  local node = members.runnable(run.project, id)
   return with_connection(run, function(conn)
     local state = node_module.new_state(run, node)
     state.conn, state.context = conn, context.node(state)

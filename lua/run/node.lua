@@ -11,9 +11,11 @@ local fs = require "dex.fs"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
 local materialize = require "run.materialize"
+local members = require "project.members"
 local seed = require "run.seed"
 local statement = require "run.statement"
 local time = require "dex.time"
+local unit_test = require "run.unit_test"
 local value = require "jinja.value"
 
 local M = {}
@@ -53,7 +55,9 @@ end
 local function artifact_path(node)
   local base = function(path) return path:match("[^/]*$") end
   local path = node.original_file_path
-  if base(node.path) ~= base(path) then path = path .. "/" .. node.path end
+  if node.resource_type == "snapshot" then
+    path = ("%s/%s.sql"):format(path, node.name)
+  elseif base(node.path) ~= base(path) then path = path .. "/" .. node.path end
   return node.package_name .. "/" .. path
 end
 
@@ -103,7 +107,9 @@ end
 
 local handlers = {}
 
-local function is_test(state) return state.node.resource_type == "test" end
+local test_kinds = { test = true, unit_test = true }
+
+local function is_test(state) return test_kinds[state.node.resource_type] ~= nil end
 
 local function split_hooks(state, which, inside)
   local list = {}
@@ -122,10 +128,11 @@ end
 function handlers.compile(state)
   state.context = context.node(state)
   state.compile_started = time.now()
-  if state.node.resource_type == "seed" then
+  local kind = state.node.resource_type
+  if kind == "seed" then
     seed.prepare(state)
   else
-    compile.node(state)
+    if kind == "unit_test" then unit_test.prepare(state) else compile.node(state) end
     state:write_compiled()
   end
   state.compile_ended = time.now()
@@ -135,7 +142,8 @@ function handlers.pre_outside(state) run_hooks(state, "pre", "pre_outside", fals
 
 function handlers.pre_hooks(state) run_hooks(state, "pre", "pre_hooks", true) end
 
-local builders = { model = materialize.run, snapshot = materialize.run, seed = seed.run, test = data_test.run }
+local builders = { model = materialize.run, snapshot = materialize.run, seed = seed.run, test = data_test.run,
+  unit_test = unit_test.run }
 
 -- What the node's own statement did: {message, code, rows_affected}, or nil.
 local function main_response(state)
@@ -176,7 +184,7 @@ end
 -- What the node changed in the cache of relations stays, or is undone, with its transaction.
 local function settle_cache(state)
   local cache, ctx = state.run.cache, state.ctx
-  if ctx.committed or is_test(state) then cache:commit(state) else cache:rollback(state) end
+  if ctx.committed or state.node.resource_type == "test" then cache:commit(state) else cache:rollback(state) end
 end
 
 function handlers.post_outside(state)
@@ -216,6 +224,7 @@ end
 
 local function label_of(node)
   if node.resource_type == "test" then return node.name end
+  if node.resource_type == "unit_test" then return ("%s::%s"):format(node.model, node.name) end
   local schema = opt(node.schema)
   return schema and ("%s.%s"):format(schema, opt(node.alias) or node.name) or node.name
 end
@@ -280,7 +289,7 @@ local function fail_result(state, result, ctx)
   local e = failure.of_node(run, node, ctx.error, ctx.failed_phase or ctx.phase)
   result.error, result.message = e, failure.message(node, e)
   result.committed = ctx.committed or nil
-  if node.resource_type ~= "test" then
+  if not is_test(state) then
     local kind = node.resource_type
     result.rerun = ("dex-lua %s --select %s"):format(kind == "model" and "run" or kind, node.name)
   end
@@ -308,7 +317,7 @@ local function report(run, ctx)
   elseif state.skipped then
     result.status, result.message, result.by_hook = "skipped", state.skipped, true
   else
-    result.adapter_response = not is_test(state) and response or nil
+    result.adapter_response = response
     result.message = outcome.message or (not is_test(state) and response and response.message) or nil
     result.response = response and response.message
     result.failures = outcome.failures
@@ -323,7 +332,7 @@ local function skip(run, ctx)
   local node = ctx.node
   local result = new_result(run, node, ctx.status == "cancelled" and "cancelled" or "skipped")
   result.seconds, result.timing, result.thread_id = 0.0, {}, "MainThread"
-  local cause = ctx.cause and run.project.nodes[ctx.cause]
+  local cause = ctx.cause and members.runnable(run.project, ctx.cause)
   result.message = cause and ("%s %s did not succeed"):format(cause.resource_type, cause.name) or nil
   result.cause = ctx.cause
   add_result(run, result)

@@ -1,5 +1,6 @@
 --- From the selected nodes to the list that a run executes: what each one waits for.
 
+local members = require "project.members"
 local value = require "jinja.value"
 
 local M = {}
@@ -10,7 +11,7 @@ local opt = value.opt
 local function is_executed(node)
   local kind = node.resource_type
   if kind == "model" then return node.config.materialized ~= "ephemeral" end
-  return kind == "seed" or kind == "test" or kind == "snapshot"
+  return kind == "seed" or kind == "test" or kind == "snapshot" or kind == "unit_test" or kind == "function"
 end
 
 --- Whether a run executes a node.
@@ -95,7 +96,7 @@ end
 local function test_edges(project, ids)
   local extra = {}
   for _, id in ipairs(ids) do
-    if project.nodes[id].resource_type == "test" then
+    if members.runnable(project, id).resource_type == "test" then
       for _, waiting in ipairs(held_by(project, id)) do
         extra[waiting] = extra[waiting] or {}
         table.insert(extra[waiting], id)
@@ -103,6 +104,39 @@ local function test_edges(project, ids)
     end
   end
   return extra
+end
+
+-- A view of a project in which some nodes have other parents.
+local function with_parents(view, parents_for)
+  return { parents = setmetatable({}, { __index = function(t, id)
+    local parents = parents_for(id) or view.parents[id] or {}
+    t[id] = parents
+    return parents
+  end }) }
+end
+
+-- Unit tests run when the parents of their model are there, and the model waits for them. Nil without any.
+local function unit_test_edges(project, view, ids)
+  local tests, any = {}, false
+  for _, id in ipairs(ids) do
+    local test = rawget(project.unit_tests, id)
+    if test then
+      local model = test.depends_on.nodes[1]
+      tests[model] = tests[model] or {}
+      table.insert(tests[model], id)
+      any = true
+    end
+  end
+  if not any then return nil end
+  return with_parents(view, function(id)
+    local test = rawget(project.unit_tests, id)
+    if test then return view.parents[test.depends_on.nodes[1]] or {} end
+    local own = tests[id]
+    if not own then return nil end
+    local all = table.move(own, 1, #own, 1, {})
+    local parents = view.parents[id] or {}
+    return table.move(parents, 1, #parents, #all + 1, all)
+  end)
 end
 
 --- The list for dex.run.execute, in the order given.
@@ -113,7 +147,7 @@ end
 function M.make(project, selected, with_tests)
   local ids, included, index = {}, {}, {}
   for _, id in ipairs(selected) do
-    local node = project.nodes[id]
+    local node = members.runnable(project, id)
     if node and is_executed(node) then
       ids[#ids + 1] = id
       included[id] = true
@@ -123,20 +157,19 @@ function M.make(project, selected, with_tests)
   local view = project
   if with_tests then
     local extra = test_edges(project, ids)
-    view = { parents = setmetatable({}, { __index = function(t, id)
-      local parents = project.parents[id] or {}
+    view = with_parents(project, function(id)
       local more = extra[id]
-      if more then
-        local all = table.move(parents, 1, #parents, 1, {})
-        parents = table.move(more, 1, #more, #all + 1, all)
-      end
-      t[id] = parents
-      return parents
-    end }) }
+      if not more then return nil end
+      local parents = project.parents[id] or {}
+      local all = table.move(parents, 1, #parents, 1, {})
+      return table.move(more, 1, #more, #all + 1, all)
+    end)
   end
   local known, nodes = {}, {}
+  local before = unit_test_edges(project, view, ids)
+  if before then view = before end
   for i, id in ipairs(ids) do
-    local node = project.nodes[id]
+    local node = members.runnable(project, id)
     local deps = {}
     for _, parent in ipairs(nearest(view, id, included, known)) do deps[#deps + 1] = index[parent] end
     nodes[i] = { id = id, kind = node.resource_type, deps = deps, weight = 1, node = node }

@@ -134,6 +134,9 @@ M.run_ref = value.fn("ref(state, *args, **kwargs)", function(state, args, kwargs
     err.raise { code = 233, message = ("%s: '%s' %s"):format(shown(package, name, version), name, why),
       hint = not disabled and not packages and err.did_you_mean(name, names_in(project.index.refs)) or nil }
   end
+  if state.fixtures then
+    return require("run.unit_test").relation(state, target, shown(package, name, version))
+  end
   check_known(state, target, shown(package, name, version))
   if target.resource_type == "model" and target.config.materialized == "ephemeral" then
     return ephemeral(state, target)
@@ -150,6 +153,9 @@ M.run_source = value.fn("source(state, *args)", function(state, args)
     err.raise { code = 233, message = ("source('%s', '%s') %s"):format(source, name,
       disabled and "is disabled" or "was not found"),
       hint = not disabled and err.did_you_mean(source .. "." .. name, names_in(project.index.sources)) or nil }
+  end
+  if state.fixtures then
+    return require("run.unit_test").relation(state, target, ("source('%s', '%s')"):format(source, name))
   end
   return with_limit(state, relations.of_node(project, target))
 end)
