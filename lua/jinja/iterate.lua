@@ -5,6 +5,7 @@ local classes = require "jinja.classes"
 local fault = require "jinja.fault"
 local type_name = require("jinja.truth").type_name
 local undefined_error = require("jinja.names").undefined_error
+local type, getmetatable, rawget = type, getmetatable, rawget
 
 local M = {}
 

@@ -9,6 +9,7 @@ local iterate = require "jinja.iterate"
 local fault = require "jinja.fault"
 local type_name = require("jinja.truth").type_name
 local undefined_error = require("jinja.names").undefined_error
+local type, getmetatable = type, getmetatable
 
 local M = {}
 

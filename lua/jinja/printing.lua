@@ -9,6 +9,7 @@ local M = {}
 local none, ORDER = value.none, value.ORDER
 local Dict, List, Tuple, Undefined = value.Dict, value.List, value.Tuple, value.Undefined
 local math_type, format, concat = math.type, string.format, table.concat
+local type, getmetatable, rawget = type, getmetatable, rawget
 
 --- Python's repr of a float: the shortest digits that read back as the same number.
 ---@param x number a float

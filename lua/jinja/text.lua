@@ -124,7 +124,7 @@ end
 
 --- All occurrences replaced, at most `limit` (-1 for all).
 function M.replace(s, old, new, limit)
-  if limit == 0 then return s end
+  if limit == 0 or not s:find(old, 1, true) then return s end
   local out, n = {}, 0
   if old == "" then
     local count = 0
