@@ -52,14 +52,16 @@ end
 --- What a place says: its settings without the hooks, and its hooks by phase.
 ---@class dex.Level
 ---@field settings table dict
+---@field written table|nil dict: the settings and hooks before their Jinja was rendered; `settings` when absent
 ---@field hooks table<string, dex.Hook[]>|nil
 
 --- A level from a dict of settings, as in properties files and config() calls.
 ---@param settings table dict
 ---@param origin table {what, place, file, line, lines, locate} for hooks and errors
 ---@param problems dex.Problems
+---@param written? table dict: the same before its Jinja was rendered
 ---@return dex.Level
-function M.level(settings, origin, problems)
+function M.level(settings, origin, problems, written)
   local found = hooks.extract(settings, origin)
   local plain = settings
   for key, v in pairs(settings) do
@@ -74,20 +76,21 @@ function M.level(settings, origin, problems)
       end
     end
   end
-  return { settings = plain, hooks = found }
+  return { settings = plain, hooks = found, written = written or settings }
 end
 
 local function strip_plus(key) return (key:gsub("^%+%s*", "")) end
 
 -- One level of the tree of a project file: keys with + and whatever is no mapping.
-local function project_level(package, container, path, problems)
+local function project_level(package, container, raw, path, problems)
   package.levels = package.levels or {}
   local level = package.levels[container]
   if level then return level end
   local origin = { what = path, place = "project", file = package.file, lines = package.lines }
-  local settings = value.dict()
+  local settings, written = value.dict(), value.dict()
   for key, v in pairs(container) do
     local plain = strip_plus(key)
+    if plain ~= key or not value.is_dict(v) then written[plain] = raw[key] end
     if hooks.phases[plain] then
       if plain == key and value.is_dict(v) then
         problems:warn { code = 134, message = ("%s: '%s' with a mapping is read as a folder: write '+%s'"):format(path,
@@ -101,7 +104,8 @@ local function project_level(package, container, path, problems)
       settings[plain] = v
     end
   end
-  level = { settings = settings, hooks = hooks.extract(container, origin, strip_plus), container = container }
+  level = { settings = settings, written = written, hooks = hooks.extract(container, origin, strip_plus),
+    container = container }
   package.levels[container] = level
   return level
 end
@@ -112,13 +116,15 @@ local function levels_to(package, section, fqn, depth, problems)
   local levels = {}
   local container = package.config[section]
   if not value.is_dict(container) then return levels, nil end
-  levels[1] = project_level(package, container, section, problems)
+  local raw = rawget(package.raw, section) or section == "data_tests" and package.raw.tests or container
+  levels[1] = project_level(package, container, raw, section, problems)
   for i = 1, depth do
-    container = rawget(container, fqn[i])
+    container, raw = rawget(container, fqn[i]), rawget(raw, fqn[i])
     if not value.is_dict(container) then return levels, nil end
-    levels[#levels + 1] = project_level(package, container, section .. "." .. table.concat(fqn, ".", 1, i), problems)
+    levels[#levels + 1] = project_level(package, container, raw, section .. "." .. table.concat(fqn, ".", 1, i),
+      problems)
   end
-  return levels, container
+  return levels, container, raw
 end
 
 -- The levels of a folder, found once for all nodes in it, and then the one of the node's own name.
@@ -128,14 +134,15 @@ local function levels_of(package, section, fqn, problems)
   local key = section .. "\0" .. table.concat(fqn, "\0", 1, depth)
   local folder = package.folders[key]
   if not folder then
-    local levels, deepest = levels_to(package, section, fqn, depth, problems)
-    folder = { levels = levels, deepest = deepest }
+    local levels, deepest, raw = levels_to(package, section, fqn, depth, problems)
+    folder = { levels = levels, deepest = deepest, raw = raw }
     package.folders[key] = folder
   end
   local own = folder.deepest and rawget(folder.deepest, fqn[depth + 1])
   if value.is_dict(own) then
     local levels = table.move(folder.levels, 1, #folder.levels, 1, {})
-    levels[#levels + 1] = project_level(package, own, section .. "." .. table.concat(fqn, "."), problems)
+    levels[#levels + 1] = project_level(package, own, rawget(folder.raw, fqn[depth + 1]),
+      section .. "." .. table.concat(fqn, "."), problems)
     return levels
   end
   return folder.levels
@@ -219,14 +226,14 @@ end
 ---@param own dex.Level[] levels of properties file and config() calls
 ---@return table config dict with dbt's keys
 ---@return table<string, dex.Hook[]> hooks by phase
----@return table unrendered dict: what was set, level over level
+---@return table unrendered dict: what was written, level over level
 function M.of(project, kind, package, fqn, own)
   local config = build.config(kind)
   local levels = M.levels(project, kind, package, fqn, own)
   local unrendered = value.dict()
   for _, level in ipairs(levels) do
     if kind == "source" then merge.source_level(config, level.settings) else merge.level(config, level.settings) end
-    for k, v in pairs(level.settings) do unrendered[k] = v end
+    for k, v in pairs(level.written) do unrendered[k] = v end
   end
   local found = collect_hooks(levels)
   if config["post-hook"] ~= nil then

@@ -48,7 +48,7 @@ local function load_exposure(project, entry)
     fqn = fqn, type = value.or_none(opt(data.type)), owner = owner_of(owner),
     description = opt(data.description) or "", label = value.or_none(opt(data.label)),
     maturity = value.or_none(opt(data.maturity)), meta = value.copy(settings.meta), tags = value.copy(settings.tags),
-    config = settings, unrendered_config = own, url = value.or_none(opt(data.url)), refs = value.list(),
+    config = settings, unrendered_config = value.copy(opt(data.config) or value.dict()), url = value.or_none(opt(data.url)), refs = value.list(),
     sources = value.list(), metrics = value.list(), created_at = project.loaded_at,
   }
   for _, text in ipairs(opt(data.depends_on) or {}) do

@@ -14,6 +14,7 @@ local lines_of = require("project.lines").of
 local naming = require "project.naming"
 local patches = require "project.patches"
 local scan = require "project.scan"
+local unrendered = require "project.unrendered"
 local value = require "jinja.value"
 
 local M = {}
@@ -162,12 +163,13 @@ local function own_levels(project, candidate, captured, source, line)
   if patch and patch.config then
     local entry = patch.entry
     levels[1] = config.level(patch.config, { what = what, place = "properties", file = entry.file.display,
-      lines = entry.lines, line = lines_of(entry.lines, patch.config) or entry.line }, project.problems)
+      lines = entry.lines, line = lines_of(entry.lines, patch.config) or entry.line }, project.problems,
+      unrendered.of_properties(patch.config, opt(entry.raw.config)))
   end
   if captured and #captured > 0 then
     local locate = locator(source, line)
     levels[#levels + 1] = config.level(captured, { what = what, place = "config", file = candidate.file.display,
-      line = locate(nil), locate = locate }, project.problems)
+      line = locate(nil), locate = locate }, project.problems, unrendered.of_call(source))
   end
   return levels
 end

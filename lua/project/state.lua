@@ -5,6 +5,7 @@ local err = require "err"
 local fs = require "dex.fs"
 local json = require "dex.json"
 local macros = require "project.macros"
+local printing = require "jinja.printing"
 local value = require "jinja.value"
 
 local M = {}
@@ -99,13 +100,20 @@ end
 -- What is compared elsewhere, or does not change what is built.
 local no_config = { alias = true, schema = true, database = true, tags = true, group = true }
 
+-- A setting of a config() call is a text in dbt's manifests, and one word may stand for a list of one.
+local function same_written(a, b)
+  if same(a, b) then return true end
+  if is_sequence(a) and #a == 1 and same(a[1], b) or is_sequence(b) and #b == 1 and same(b[1], a) then return true end
+  return type(a) ~= type(b) and printing.str(a) == printing.str(b)
+end
+
 -- As they were written: a config is not changed by another target.
 local function same_config(new, old)
   local a, b = opt(new.unrendered_config) or value.dict(), opt(old.unrendered_config) or value.dict()
   for _, pair in ipairs { { a, b }, { b, a } } do
     for key, v in pairs(pair[1]) do
       local other = rawget(pair[2], key)
-      if not no_config[key] and (other == nil or not same(v, other)) then return false end
+      if not no_config[key] and (other == nil or not same_written(v, other)) then return false end
     end
   end
   return true
