@@ -22,7 +22,8 @@ local opt = value.opt
 ---@field target table relation to build
 ---@field existing table|nil relation of that name in the database
 ---@field full_refresh boolean
-local Build = {}
+---@field none any what macros give for nothing
+local Build = { none = value.none }
 Build.__index = Build
 
 --- Calls a macro of the project by name; returns its value, or its text.
@@ -150,6 +151,9 @@ function Build:refuse(message, hint)
   local info = self.state.info
   err.raise { code = 177, message = message, file = info.file, line = info.line, hint = hint }
 end
+
+--- A statement of build:main has dropped a relation, and the views that read it.
+function Build:forget(relation) self.state.run.cache:drop(relation, self.state) end
 
 --- Work for the end of the transaction, behind the post-hooks.
 function Build:finally(fn)

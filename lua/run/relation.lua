@@ -292,6 +292,9 @@ local methods = object.methods {
   ["matches(database=none, schema=none, identifier=none)"] = function(relation, database, schema, identifier)
     return M.matches(relation, { database = database, schema = schema, identifier = identifier })
   end,
+  ["get_materialized_view_config_change_collection(relation_results, relation_config)"] = function(_, described, node)
+    return require("run.materialized_view").changes(described, node)
+  end,
   ["relation_max_name_length()"] = function() return M.MAX_NAME end,
   ["add_ephemeral_prefix(name)"] = function(_, name) return M.cte_name(name) end,
   ["get(key, default=none)"] = function(relation, key, default)

@@ -7,7 +7,7 @@ local function lock(build, target)
   if type(kind) ~= "string" then return nil end
   local existing = build:found(kind)
   if kind ~= "table" then
-    build.state.context.exceptions.relation_wrong_type(existing, "table")
+    build.state.context.exceptions:relation_wrong_type(existing, "table")
   end
   return existing
 end
