@@ -89,10 +89,22 @@ static int create_database(const struct making *m, struct err *e)
     return failed ? -1 : 0;
 }
 
+/* Everything at once where the system can do that: a thousand files one by one take a second. */
 static int flush(const struct making *m, struct err *e)
 {
+#if defined(__linux__)
+    int fd = open(NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || syncfs(fd) < 0;
+    if (bad)
+        private_site_fail(m->root, m->start, PRIVATE_NOT_CREATED,
+                          "the private server could not be written to the disk", e);
+    if (fd >= 0)
+        close(fd);
+    return bad ? -1 : 0;
+#else
     const char *const argv[] = { "initdb", "--sync-only", "-D", m->reach.name, NULL };
     return step(m, argv, CHILD_NULL, e);
+#endif
 }
 
 /* Gives the folder its name. */
