@@ -22,6 +22,9 @@ M.commands = {
   ls = { "steps.load", "steps.select", "inspect.list" },
   parse = { "steps.load", "steps.write_manifest" },
   operation = { "steps.load", "operation.dispatch" },
+  ["run-operation"] = { "steps.load", "run_operation.run" },
+  retry = { "retry.run" },
+  init = { "init.run" },
   debug = { "debug.run" },
   clean = { "clean.run" },
   db = { "private_server.run" },
@@ -37,7 +40,9 @@ local function reporter(job)
   return require(given.log_format == "json" and "report.json_log" or "report.terminal").new(opts)
 end
 
-local function run_steps(job)
+--- Runs the steps of the job's command until one gives a status. May wait.
+---@return integer status
+function M.run_steps(job)
   for _, step in ipairs(M.commands[job.command.name]) do
     local module, name = step:match("^(.-)%.(.*)$")
     local status = require("command." .. module)[name](job)
@@ -75,7 +80,7 @@ function M.main(argv)
   local job = { command = command, given = given, words = words, rest = rest, closers = {}, started_at = time.now(),
     started = time.mono(), invocation_id = require("dex.uuid")() }
   job.report = reporter(job)
-  local done, result = pcall(run_steps, job)
+  local done, result = pcall(M.run_steps, job)
   close(job)
   if done then return result end
   local failure = err.wrap(result)

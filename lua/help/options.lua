@@ -59,6 +59,7 @@ M.options = {
   { name = "output-keys", arg = "KEY", many = true, help = "Keys of the json output" },
   { name = "args", arg = "YAML", help = "Arguments, as a YAML mapping: '{role: analytics}'" },
   { name = "arg", short = "a", arg = "KEY=VALUE", each = true, help = "One argument; may be repeated" },
+  { name = "sql", arg = "SQL", help = "SQL with Jinja in place of a macro" },
   { name = "batch", help = "Render JSON lines from standard input to standard output" },
   { name = "context", arg = "JSON", help = "Variables of the template, a JSON object" },
   { name = "context-file", arg = "FILE", help = "The same, from a file" },
@@ -158,6 +159,22 @@ M.commands = {
       { "run NAME", "Run one and print the rows that it selects" } },
     examples = { "dex-lua operation ls",
       "dex-lua operation run permissions/grant_analytics_access \\\n      --args '{role: analytics}'" } },
+  { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
+    options = sets({ "args", "sql" }, connection, logging),
+    text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
+      "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
+    examples = { "dex-lua run-operation grant_select --args '{role: reporter}'",
+      "dex-lua run-operation --sql 'vacuum {{ ref(\"orders\") }}'" } },
+  { name = "retry", summary = "Run again what the last command did not finish",
+    options = sets({ "state", "threads", "fail-fast", "full-refresh" }, connection, logging),
+    text = "Reads target/run_results.json and runs that command again, with its options, for the nodes\n" ..
+      "that failed or were skipped. Options given here are stronger.",
+    examples = { "dex-lua retry", "dex-lua retry --threads 8" } },
+  { name = "init", args = "NAME", summary = "Make a new project",
+    options = sets({ "project-dir" }, { "quiet" }),
+    text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..
+      "private server.",
+    examples = { "dex-lua init shop" } },
   { name = "db", args = "start | stop | status | psql | destroy", summary = "The project's private PostgreSQL server",
     options = sets({ "project-dir" }),
     text = "A project without a profile runs on a PostgreSQL of its own under .dex/pg, reached through a\n" ..

@@ -1,0 +1,90 @@
+--- `dex-lua retry`: the command before, once more, for what it did not finish. What it was, and how its nodes
+-- ended, is read from run_results.json, as with dbt (dbt-core task/retry.py).
+
+local err = require "err"
+local fs = require "dex.fs"
+local json = require "dex.json"
+local options = require "help.options"
+local value = require "jinja.value"
+
+local M = {}
+
+local opt = value.opt
+
+-- Commands that can be taken up again.
+local commands = { run = true, build = true, test = true, seed = true, snapshot = true, compile = true,
+  operation = true, ["run-operation"] = true }
+
+local unfinished = { error = true, fail = true, skipped = true, ["runtime error"] = true, ["partial success"] = true }
+
+local function folder(job)
+  local given = job.given
+  if given.state then return given.state end
+  local root = require("project.root").load(given.project_dir, given)
+  local path = root.target_path
+  return path:sub(1, 1) == "/" and path or (root.dir .. "/" .. path)
+end
+
+local function read(path)
+  if not fs.exists(path) then
+    err.raise { code = 311, message = "there is no earlier run to take up: run_results.json is missing", file = path,
+      hint = "name the folder of its artifacts with --state or --target-path" }
+  end
+  local ok, content = pcall(json.decode, fs.read(path))
+  if not ok or not value.is_dict(content) or not value.is_list(content.results) or not value.is_dict(content.args) then
+    err.raise { code = 311, message = "this is no run_results.json of dex-lua's or dbt's" ..
+      (ok and "" or (": " .. tostring(content.message))), file = path, line = not ok and content.line or nil }
+  end
+  return content
+end
+
+-- Options of the earlier command line that its command knows; those of this one are stronger.
+local function options_of(command, earlier, now)
+  local given = {}
+  for _, option in ipairs(options.of(command)) do
+    local key = option.name:gsub("-", "_")
+    local v = opt(earlier[key])
+    if value.is_list(v) then v = table.move(v, 1, #v, 1, {}) end
+    if value.is_dict(v) then v = json.encode(v) end -- dbt's vars are a mapping here; JSON is YAML
+    given[key] = now[key]
+    if given[key] == nil then given[key] = v end
+  end
+  return given
+end
+
+-- The unique_ids that did not come to a good end. Hooks run with every run, and are none.
+local function unfinished_of(content)
+  local ids, count = {}, 0
+  for _, result in ipairs(content.results) do
+    local id = result.unique_id
+    if unfinished[result.status] and not id:find("^operation%.[^.]+%.[^.]+%-on%-run") then
+      ids[id] = true
+      count = count + 1
+    end
+  end
+  return ids, count
+end
+
+--- Takes the command's place in the job, and runs its steps. May wait.
+---@return integer status
+function M.run(job)
+  local path = folder(job) .. "/run_results.json"
+  local content = read(path)
+  local name = opt(content.args.which)
+  local command = type(name) == "string" and commands[name] and options.command(name)
+  if not command then
+    err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)), file = path }
+  end
+  local ids, count = unfinished_of(content)
+  if count == 0 then
+    job.report:log("info", ("Nothing to do: all of the %d results of `dex-lua %s` ended well"):format(#content.results, name))
+    return 0
+  end
+  job.command, job.given = command, options_of(command, content.args, job.given)
+  job.words = opt(content.args.words) or value.list()
+  job.only = ids
+  job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count, name))
+  return require("pipeline").run_steps(job)
+end
+
+return M

@@ -1,0 +1,2 @@
+select id as order_id, customer_id, ordered_on, amount
+from {{ ref('raw_orders') }}

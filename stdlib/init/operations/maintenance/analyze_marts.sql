@@ -1,0 +1,2 @@
+{{ config(description='Refreshes the statistics of the marts') }}
+analyze {{ ref('customers') }};
