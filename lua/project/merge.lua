@@ -99,11 +99,17 @@ function M.source_level(config, level)
   end
 end
 
+-- Two spellings of one key: one call may not have both, but two calls may each have one.
+local spellings = { pre_hook = "pre-hook", ["pre-hook"] = "pre_hook", post_hook = "post-hook",
+  ["post-hook"] = "post_hook" }
+
 --- Collects one more config() call of a file. Changes `into` only.
 ---@param into table dict
 ---@param call table dict
 function M.calls(into, call)
   for key, v in pairs(call) do
+    local other = spellings[key]
+    if other and rawget(into, other) ~= nil and rawget(call, other) == nil then key = other end
     local old = rawget(into, key)
     if append[key] then
       into[key] = old == nil and listify(v) or concat(old, v)

@@ -100,7 +100,12 @@ end
 local fields = {}
 
 function fields.this(own)
-  if own.this == nil then own.this = relation_view(own.context.this) or false end
+  if own.this == nil then
+    local this = own.context.this
+    -- what the database has under this name knows its type
+    local known = opt(this) and own.run.cache:get(opt(this.schema), opt(this.identifier))
+    own.this = relation_view(opt(known) or this) or false
+  end
   return own.this or nil
 end
 function fields.node(own) return view_of(own.state.node, "hook.node") end

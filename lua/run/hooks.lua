@@ -179,6 +179,26 @@ local function run_sql_text(own, text)
   execute(own, text)
 end
 
+-- Calls a Lua hook. An error object keeps the line of the hook's own file that led to it. May wait.
+local function call(own, fn)
+  local chunks = own.run.modules.chunks
+  local function note_line(e)
+    for level = 2, err.is(e) and not e.hook_file and 30 or 0 do
+      local info = debug.getinfo(level, "Sl")
+      if not info then break end
+      if chunks[info.short_src] then
+        e.hook_file, e.hook_line = chunks[info.short_src], info.currentline
+        break
+      end
+    end
+    return e
+  end
+  local object = hook_object.new(own)
+  local results = table.pack(xpcall(fn, note_line, object))
+  hook_object.close(object)
+  return table.unpack(results, 1, results.n)
+end
+
 local forms = {}
 
 function forms.sql(own)
@@ -188,14 +208,11 @@ end
 
 function forms.lua(own)
   local fn = own.run.modules:resolve(own.hook.lua, own.hook)
-  local object = hook_object.new(own)
-  local results = table.pack(pcall(fn, object))
-  hook_object.close(object)
-  if not results[1] then
-    if results[2] == hook_object.SKIP then return end
-    error(results[2], 0)
+  local ok, returned = call(own, fn)
+  if not ok then
+    if returned == hook_object.SKIP then return end
+    error(returned, 0)
   end
-  local returned = results[2]
   if type(returned) == "string" then
     run_sql_text(own, returned)
   elseif type(returned) == "table" or type(returned) == "number" or type(returned) == "function" then
@@ -211,9 +228,7 @@ end
 
 -- What hook:after_commit() left: a function of an earlier hook.
 function forms.after_commit(own)
-  local object = hook_object.new(own)
-  local ok, e = pcall(own.hook.fn, object)
-  hook_object.close(object)
+  local ok, e = call(own, own.hook.fn)
   if not ok then error(e, 0) end
 end
 
@@ -233,6 +248,7 @@ local function explain(own, e)
       fields[key] = e[key]
     end
     message, file, line = tostring(e.message), e.file, e.line
+    if e.hook_file and (not file or file:find "^lua/") then file, line = e.hook_file, e.hook_line end
     fields.code = codes[e.code] and e.code or (e.code >= 200 and e.code < 300 or e.code >= 503) and e.code or 501
     if e.sqlstate == "57014" and hook.timeout and own.deadline and time.mono() >= own.deadline - 0.01 then
       fields.code, message = 507, ("it took longer than its timeout of %g s"):format(hook.timeout)

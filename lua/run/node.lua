@@ -203,9 +203,16 @@ local function need_context(state)
   state.context = state.context or context.node(state)
 end
 
+-- The error as it will be reported: hooks see the file and line as well.
+local function explain(state)
+  local ctx = state.ctx
+  ctx.error = failure.of_node(state.run, state.node, ctx.error, ctx.failed_phase or ctx.phase)
+end
+
 function handlers.on_failure(state)
   settle_cache(state)
   need_context(state)
+  explain(state)
   state:show_error(state.ctx.error)
   hooks.run_all(state, state.info.hooks.on_failure, "on_failure")
 end
@@ -213,6 +220,7 @@ end
 function handlers.always(state)
   need_context(state)
   if state.ctx.error ~= nil then
+    explain(state)
     state:show_error(state.ctx.error)
     state.result = { status = state.ctx.status, message = state.hook_error.message,
       seconds = time.mono() - state.started, timings = state.timings }
