@@ -21,6 +21,11 @@ void digest_sha256(const void *data, size_t len, char out[DIGEST_SHA256_SIZE])
     digest(EVP_sha256(), "SHA-256", data, len, out);
 }
 
+void digest_sha1(const void *data, size_t len, char out[DIGEST_SHA1_SIZE])
+{
+    digest(EVP_sha1(), "SHA-1", data, len, out);
+}
+
 void digest_md5(const void *data, size_t len, char out[DIGEST_MD5_SIZE])
 {
     digest(EVP_md5(), "MD5", data, len, out);

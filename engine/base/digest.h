@@ -4,10 +4,11 @@
 
 #include <stddef.h>
 
-enum { DIGEST_SHA256_SIZE = 65, DIGEST_MD5_SIZE = 33 };
+enum { DIGEST_SHA256_SIZE = 65, DIGEST_SHA1_SIZE = 41, DIGEST_MD5_SIZE = 33 };
 
 /* Writes the checksum of `len` bytes, with a zero behind it. */
 void digest_sha256(const void *data, size_t len, char out[DIGEST_SHA256_SIZE]);
+void digest_sha1(const void *data, size_t len, char out[DIGEST_SHA1_SIZE]);
 void digest_md5(const void *data, size_t len, char out[DIGEST_MD5_SIZE]);
 
 /* Writes `len` bytes as 2 * len digits and a zero. */

@@ -134,6 +134,36 @@ static int fs_remove_tree(lua_State *L)
     return 0;
 }
 
+/* fs.rename(from, to): within one file system; what was at `to` goes. */
+static int fs_rename(lua_State *L)
+{
+    const char *from = luaL_checkstring(L, 1);
+    if (rename(from, luaL_checkstring(L, 2)) < 0)
+        return fail(L, "cannot rename", from);
+    return 0;
+}
+
+/* fs.symlink(target, path): a link at `path`, where nothing may be. */
+static int fs_symlink(lua_State *L)
+{
+    const char *target = luaL_checkstring(L, 1);
+    const char *path = luaL_checkstring(L, 2);
+    if (symlink(target, path) < 0)
+        return fail(L, "cannot make the link", path);
+    return 0;
+}
+
+/* fs.temporary(prefix) -> a new folder, prefix and six more letters, for us alone */
+static int fs_temporary(lua_State *L)
+{
+    char path[PATH_MAX];
+    const char *prefix = luaL_checkstring(L, 1);
+    if (snprintf(path, sizeof path, "%sXXXXXX", prefix) >= (int)sizeof path || !mkdtemp(path))
+        return fail(L, "cannot make a folder", prefix);
+    lua_pushstring(L, path);
+    return 1;
+}
+
 /* fs.realpath(path) -> the absolute path without links, or nil when there is nothing */
 static int fs_realpath(lua_State *L)
 {
@@ -203,11 +233,12 @@ static int fs_list(lua_State *L)
 }
 
 static const luaL_Reg fs_functions[] = {
-    { "read", fs_read },         { "update", fs_update }, { "write", fs_write },
-    { "append", fs_append },     { "exists", fs_exists }, { "isdir", fs_isdir },
-    { "stat", fs_stat },         { "mkdirs", fs_mkdirs }, { "remove_tree", fs_remove_tree },
-    { "realpath", fs_realpath }, { "cwd", fs_cwd },       { "walk", fs_walk },
-    { "list", fs_list },         { NULL, NULL },
+    { "read", fs_read },           { "update", fs_update }, { "write", fs_write },
+    { "append", fs_append },       { "exists", fs_exists }, { "isdir", fs_isdir },
+    { "stat", fs_stat },           { "mkdirs", fs_mkdirs }, { "remove_tree", fs_remove_tree },
+    { "realpath", fs_realpath },   { "cwd", fs_cwd },       { "walk", fs_walk },
+    { "list", fs_list },           { "rename", fs_rename }, { "symlink", fs_symlink },
+    { "temporary", fs_temporary }, { NULL, NULL },
 };
 
 int luaopen_dex_fs(lua_State *L)

@@ -27,6 +27,17 @@ static int hash_sha256(lua_State *L)
     return 1;
 }
 
+/* hash.sha1(text) -> 40 lower-case hexadecimal digits */
+static int hash_sha1(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    char out[DIGEST_SHA1_SIZE];
+    digest_sha1(text, len, out);
+    lua_pushstring(L, out);
+    return 1;
+}
+
 /* hash.md5(text) -> 32 lower-case hexadecimal digits */
 static int hash_md5(lua_State *L)
 {
@@ -40,9 +51,9 @@ static int hash_md5(lua_State *L)
 
 int luaopen_dex_hash(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "sha256", hash_sha256 },
-                                          { "md5", hash_md5 },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "sha256", hash_sha256 }, { "sha1", hash_sha1 }, { "md5", hash_md5 }, { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     return 1;
 }
@@ -147,9 +158,27 @@ static int env_all(lua_State *L)
     return 1;
 }
 
+/*
+ * env.set(name, value): for us and for the programs that we start. A variable that is set already
+ * stays as it is. Gives whether it was set.
+ */
+static int env_set(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const char *value = luaL_checkstring(L, 2);
+    luaL_argcheck(L, *name && !strchr(name, '='), 1, "a name");
+    int there = getenv(name) != NULL;
+    if (setenv(name, value, 0) < 0)
+        return luaL_error(L, "cannot set the variable %s", name);
+    lua_pushboolean(L, !there);
+    return 1;
+}
+
 int luaopen_dex_env(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "get", env_get }, { "all", env_all }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "get", env_get }, { "all", env_all }, { "set", env_set }, { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     return 1;
 }
