@@ -19,11 +19,11 @@ README.md explains what you saw. What to try next, line by line:
 
   PATH="${binary%/*}:\$PATH"; cd "$PWD"
   dex-lua show -s damage_cost_by_species --limit 8
-  dex-lua db psql -- -c 'table ops.build_log'
+  dex-lua db psql -- -c 'select relation, rows, seconds from ops.build_log'
   dex-lua operation run maintenance/refresh_indexes
+  dex-lua ls -s +strikes_by_airport --resource-type model seed
   dex-lua build --vars '{on_time_minutes: soon}'
-  dex-lua ls --select +strikes_by_airport --output path
 
-The last but one fails on purpose: see what it says, and that the table which
-it would have replaced is still there. \`dex-lua db destroy\` deletes the data.
+The last one fails on purpose: see what it says, and that what it would have
+replaced is still there. \`dex-lua db destroy\` deletes the data.
 END

@@ -21,6 +21,7 @@ local words = {
   warn = { "WARN", "yellow", "warned" },
   fail = { "FAIL", "red", "failed" },
   error = { "ERROR", "red", "failed" },
+  ["partial success"] = { "PART", "red", "failed" },
   cancelled = { "CANCEL", "yellow", "cancelled" },
   skipped = { "skip", "grey", "skipped" },
 }
@@ -47,7 +48,7 @@ function M.new(opts)
 end
 
 -- Kinds whose names are too long for their column.
-local short_kinds = { unit_test = "unit", ["function"] = "func" }
+local short_kinds = { unit_test = "unit", ["function"] = "func", operation = "op" }
 
 -- The live part -----------------------------------------------------------------------------------
 

@@ -18,9 +18,9 @@ function audit.prepare(hook)
       status text not null,
       rows bigint,
       total numeric,
-      seconds double precision,
+      seconds numeric(9, 3),
       message text,
-      at timestamptz not null default now())]]
+      at timestamptz not null default clock_timestamp())]]
 end
 
 --- post-hook: a row for what was built, in the node's own transaction: it is there exactly when the node is. Warns
