@@ -25,6 +25,7 @@ M.commands = {
   ["run-operation"] = { "steps.load", "run_operation.run" },
   retry = { "retry.run" },
   init = { "init.run" },
+  source = { "steps.load", "source.dispatch" },
   debug = { "debug.run" },
   clean = { "clean.run" },
   db = { "private_server.run" },

@@ -70,6 +70,8 @@ M.codes = {
   [133] = { "Warning: an ephemeral model has hooks, which never run.", "Move them to a model that is built." },
   [134] = { "Warning: a setting that is a mapping was read as the name of a folder.", "Write it with a plus: +name." },
   [136] = { "Warning: dbt_project.yml has an old name of a setting.", "Use the new name, which the message gives." },
+  [138] = { "Warning: a source has `freshness`, and nothing tells when its rows were loaded.",
+    "Set `loaded_at_field` or `loaded_at_query`, or leave `freshness` out." },
   [160] = { "A row of a seed has more or fewer cells than its header.",
     "Correct the line: a cell that holds the delimiter or a line end needs double quotes." },
   [161] = { "A quoted cell of a seed never ends.", "Close the quote; a quote inside of quotes is written twice." },
@@ -87,6 +89,8 @@ M.codes = {
     "{% materialization %} blocks, and files of the folder materializations." },
   [177] = { "A setting of a model contradicts its materialization.", "Correct it as the message says." },
 
+  [178] = { "The age of a source cannot be told.",
+    "Set `loaded_at_field` or `loaded_at_query`, which gives a timestamp." },
   [179] = { "A unit test cannot be run as it is written.",
     "Every model and source that the tested model reads is an input, and expected rows name columns of the model." },
 
@@ -102,6 +106,8 @@ M.codes = {
     "The words are Python's, as in dbt. Look at the values in the line." },
   [206] = { "Macros, loops or values are nested without end.", "Look for a macro that calls itself." },
   [207] = { "A template reached for something that templates may not touch.", "Leave it out." },
+  [208] = { "A template does not come to an end, or takes more memory than there is.",
+    "Look for a loop or a macro that never stops, and ask the database for less at once." },
   [231] = { "exceptions.raise_compiler_error() or one of its kind was called.", "The message is the macro's own." },
   [232] = { "ref() or source() has the wrong arguments.",
     "Write ref('model'), ref('package', 'model'), ref('model', " ..

@@ -26,6 +26,8 @@ M.options = {
   { name = "defer-state", arg = "DIR", env = "DBT_DEFER_STATE", help = "Artifacts for --defer (else those of --state)" },
   { name = "full-refresh", short = "f", env = "DBT_FULL_REFRESH", negatable = true,
     help = "Drop and rebuild seeds and incremental models" },
+  { name = "event-time-start", arg = "TIME", help = "Microbatch models: the first batch is that of this time (UTC)" },
+  { name = "event-time-end", arg = "TIME", help = "Microbatch models: batches up to this time (UTC)" },
   { name = "fail-fast", short = "x", env = "DBT_FAIL_FAST", negatable = true,
     help = "Stop at the first failure" },
   { name = "threads", arg = "N", integer = true, env = "DBT_THREADS", help = "How many nodes run at once" },
@@ -56,6 +58,8 @@ M.options = {
     default = "table", help = "table, json or csv", only = "show" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
     default = "table", help = "Result sets as table, json or csv", only = "operation" },
+  { name = "output", short = "o", arg = "FILE", help = "Where the result is written (else target/sources.json)",
+    only = "source" },
   { name = "output-keys", arg = "KEY", many = true, help = "Keys of the json output" },
   { name = "args", arg = "YAML", help = "Arguments, as a YAML mapping: '{role: analytics}'" },
   { name = "arg", short = "a", arg = "KEY=VALUE", each = true, help = "One argument; may be repeated" },
@@ -73,6 +77,7 @@ local logging = { "log-format", "log-level", "debug", "quiet", "use-colors", "ta
 local selection = { "select", "exclude", "selector", "resource-type", "exclude-resource-type", "indirect-selection",
   "state", "defer", "favor-state", "defer-state" }
 local execution = { "threads", "fail-fast", "full-refresh", "no-hooks", "skip-hook" }
+local batches = { "event-time-start", "event-time-end" }
 
 local function sets(...)
   local all = {}
@@ -84,7 +89,7 @@ end
 --- Under which title an option stands in a command's help; all others are the command's own.
 M.groups = {
   { title = "Selection", names = selection },
-  { title = "Execution", names = execution },
+  { title = "Execution", names = table.move(batches, 1, #batches, #execution + 1, { table.unpack(execution) }) },
   { title = "Project and connection", names = connection },
   { title = "Output", names = logging },
 }
@@ -93,12 +98,12 @@ M.groups = {
 --- `actions` rows of a word and what it does, `options` names, `examples`.
 M.commands = {
   { name = "run", summary = "Build the selected models",
-    options = sets(selection, execution, connection, logging),
+    options = sets(selection, execution, batches, connection, logging),
     text = "Builds models in the order of their ref()s, each with its hooks, in a transaction of its own.\n" ..
       "Seeds and tests are left out: `dex-lua build` runs everything.",
     examples = { "dex-lua run --select +orders", "dex-lua run -s tag:nightly --exclude path:models/old" } },
   { name = "build", summary = "Build seeds, models and snapshots and run tests, in graph order",
-    options = sets(selection, { "store-failures" }, execution, connection, logging),
+    options = sets(selection, { "store-failures" }, execution, batches, connection, logging),
     text = "Seeds, models, snapshots and tests in one graph. Whatever stands below a failed node, or below a\n" ..
       "failed test, is skipped.",
     examples = { "dex-lua build", "dex-lua build --select staging+ --fail-fast" } },
@@ -175,6 +180,12 @@ M.commands = {
     text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..
       "private server.",
     examples = { "dex-lua init shop" } },
+  { name = "source", args = "freshness", summary = "Ask how old the selected sources are",
+    options = sets(selection, { "threads", "output", "no-hooks" }, connection, logging),
+    text = "Runs the `loaded_at_field` or `loaded_at_query` of every source with `freshness`, writes\n" ..
+      "target/sources.json, and ends with status 1 when a source is older than `error_after`.",
+    actions = { { "freshness", "Check the sources" } },
+    examples = { "dex-lua source freshness", "dex-lua source freshness --select source:shop" } },
   { name = "db", args = "start | stop | status | psql | destroy", summary = "The project's private PostgreSQL server",
     options = sets({ "project-dir" }),
     text = "A project without a profile runs on a PostgreSQL of its own under .dex/pg, reached through a\n" ..

@@ -65,7 +65,7 @@ function M.fail(entry, where, message)
 end
 
 --- Checks a mapping of an entry. Unknown keys are warnings, everything else raises code 113.
----@param project table
+---@param project table|nil without one unknown keys are let pass
 ---@param entry dex.Entry
 ---@param data any
 ---@param spec table<string, string> field -> kind
@@ -76,8 +76,10 @@ function M.check(project, entry, data, spec, what, container, key)
   if not value.is_dict(data) then
     M.fail(entry, { container = container, key = key }, ("%s must be a mapping, not %s"):format(what, shown(data)))
   end
-  known.check(project.problems, vocabulary_of(spec), data, { what = what, file = entry.file.display,
-    lines = entry.lines })
+  if project then
+    known.check(project.problems, vocabulary_of(spec), data, { what = what, file = entry.file.display,
+      lines = entry.lines })
+  end
   for field, kind in pairs(spec) do
     local v = opt(data[field])
     local plain = kind:gsub("!$", "")

@@ -5,9 +5,11 @@ local columns = require "project.columns"
 local config = require "project.config"
 local data_tests = require "project.data_tests"
 local err = require "err"
+local is_checked = require("run.freshness").is_checked
 local lines_of = require("project.lines").of
 local merge = require "project.merge"
 local naming = require "project.naming"
+local shape = require "project.shape"
 local value = require "jinja.value"
 
 local M = {}
@@ -72,6 +74,37 @@ local function merged_tags(...)
   end
   table.sort(tags)
   return tags
+end
+
+local periods = { "minute", "hour", "day" }
+
+-- A threshold is a whole number of minutes, hours or days, or null.
+local function check_threshold(entry, freshness, key)
+  local threshold = opt(freshness[key])
+  if threshold == nil then return end
+  local what = ("source '%s': `%s`"):format(entry.name, key)
+  shape.check(nil, entry, threshold, { count = "number", period = "text" }, what, freshness, key)
+  shape.one_of(entry, threshold, "period", periods, what)
+  local count = opt(threshold.count)
+  if count ~= nil and math.type(count) ~= "integer" then
+    shape.fail(entry, { container = threshold, key = "count" }, ("%s: `count` must be a whole number, not %s"):format(
+      what, tostring(count)))
+  end
+end
+
+-- Freshness where it is written: of a source, a table, or the config of one.
+local function check_freshness(entry, data)
+  local nested = opt(data.config)
+  for _, from in ipairs { data, value.is_dict(nested) and nested or false } do
+    local freshness = from and opt(from.freshness)
+    if freshness then
+      local what = ("source '%s': `freshness`"):format(entry.name)
+      shape.check(nil, entry, freshness, { warn_after = "dict", error_after = "dict", filter = "text" }, what, from,
+        "freshness")
+      check_threshold(entry, freshness, "warn_after")
+      check_threshold(entry, freshness, "error_after")
+    end
+  end
 end
 
 -- The two ways to tell a source's age exclude each other where they are written.
@@ -183,12 +216,21 @@ local function check_type(entry, data, key, container)
   end
 end
 
+-- Freshness needs to know where to look: PostgreSQL keeps no time of a table's last change.
+local function check_loaded_at_known(project, node, info)
+  if opt(node.loaded_at_field) or opt(node.loaded_at_query) or not is_checked(node) then return end
+  project.problems:warn { code = 138, message = ("source '%s.%s' has `freshness` and neither `loaded_at_field` nor "
+    .. "`loaded_at_query`: `source freshness` cannot check it"):format(node.source_name, node.name),
+    file = info.display, line = info.line }
+end
+
 local function load_table(project, entry, data)
   local id = ("source.%s.%s.%s"):format(entry.package.name, entry.name, data.name)
   local fqn = folders(entry.file.path)
   table.insert(fqn, 1, entry.package.name)
   fqn[#fqn + 1] = entry.name
   fqn[#fqn + 1] = data.name
+  check_freshness(entry, data)
   for _, key in ipairs { "database", "schema" } do check_type(entry, entry.data, key, entry.raw) end
   local other = project.sources[id]
   if other then
@@ -199,6 +241,7 @@ local function load_table(project, entry, data)
   local info = { file = entry.file.abs, display = entry.file.display, line = lines_of(entry.lines, data, "name"),
     package = entry.package, hooks = {} }
   if node.config.enabled then
+    check_loaded_at_known(project, node, info)
     project.sources[id] = node
     project.info[id] = info
   else
@@ -225,6 +268,7 @@ function M.load(project)
         message = ("source '%s': `overrides` is not supported and is left out"):format(entry.name),
         file = entry.file.display, line = lines_of(entry.lines, entry.data, "overrides") or entry.line }
     else
+      project.problems:try({ file = entry.file.display, line = entry.line }, check_freshness, entry, entry.data)
       for _, data in ipairs(opt(entry.data.tables) or {}) do
         project.problems:try({ file = entry.file.display, line = entry.line }, load_table, project, entry, data)
       end

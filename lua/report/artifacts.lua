@@ -42,7 +42,7 @@ local function run_result(result)
     "adapter_response", adapter_response(result), "message", result.message or none,
     "failures", result.failures or none, "unique_id", result.id,
     "compiled", value.or_none(result.compiled), "compiled_code", result.compiled_code or none,
-    "relation_name", result.relation_name or none, "batch_results", none)
+    "relation_name", result.relation_name or none, "batch_results", result.batch_results or none)
 end
 
 local function write(path, content)
@@ -59,6 +59,35 @@ function M.run_results(job, results)
   write(job.target_path .. "/run_results.json", dict(
     "metadata", metadata(job, "https://schemas.getdbt.com/dbt/run-results/v6.json"),
     "results", list, "elapsed_time", time.now() - job.started_at, "args", job.args))
+end
+
+local function threshold(given)
+  given = value.opt(given)
+  return given and dict("count", value.or_none(given.count), "period", value.or_none(given.period)) or none
+end
+
+-- Keys as dbt's SourceFreshnessOutput has them. A source that could not be asked is left out, as dbt does.
+local function source_result(result)
+  local found, criteria = result.freshness, result.node.freshness
+  return dict("unique_id", result.id, "max_loaded_at", found.max_loaded_at, "snapshotted_at", found.snapshotted_at,
+    "max_loaded_at_time_ago_in_s", found.age, "status", result.status, "criteria", dict("warn_after",
+      threshold(criteria.warn_after), "error_after", threshold(criteria.error_after), "filter",
+      value.or_none(criteria.filter)),
+    "adapter_response", adapter_response(result), "timing", timing(result), "thread_id", result.thread_id
+      or "MainThread", "execution_time", result.seconds or 0.0)
+end
+
+--- Writes sources.json (dbt's schema, version 3).
+---@param job table of lua/pipeline.lua
+---@param results table[] results of lua/run, those of sources with `freshness`
+---@param path string
+function M.sources(job, results, path)
+  local list = value.list()
+  for _, result in ipairs(results) do
+    if result.freshness then list[#list + 1] = source_result(result) end
+  end
+  fs.write(path, json.encode(dict("metadata", metadata(job, "https://schemas.getdbt.com/dbt/sources/v3.json"),
+    "results", list, "elapsed_time", time.now() - job.started_at)))
 end
 
 local hook_fields = { "node", "name", "kind", "phase", "place", "file", "line", "transaction", "started_at", "seconds",

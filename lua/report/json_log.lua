@@ -16,7 +16,9 @@ local levels = { debug = 1, info = 2, warn = 3, error = 4, none = 5 }
 local dict, none = value.dict, value.none
 
 local result_events = { model = { "LogModelResult", "Q012" }, seed = { "LogSeedResult", "Q016" },
-  test = { "LogTestResult", "Q007" } }
+  test = { "LogTestResult", "Q007" }, unit_test = { "LogTestResult", "Q007" },
+  snapshot = { "LogSnapshotResult", "Q015" }, source = { "LogFreshnessResult", "Q018" },
+  ["function"] = { "LogFunctionResult", "Q047" } }
 
 --- A reporter with the methods of report.terminal's.
 ---@param opts {level: string, quiet: boolean, command: string, invocation_id: string}

@@ -134,7 +134,12 @@ end
 
 -- 1. The list of what will run.
 local function make_plan(run)
-  run.nodes = plan.make(run.project, run.selected, run.which == "build")
+  run.event_times = require("run.batches").range(run.job.given or {}, run.started_at)
+  if run.job.freshness then
+    run.nodes = require("run.freshness").plan(run.project, run.selected)
+  else
+    run.nodes = plan.make(run.project, run.selected, run.which == "build")
+  end
   run.schemas = plan.schemas(run.nodes)
 end
 

@@ -7,10 +7,12 @@ local context = require "run.context"
 local data_test = require "run.data_test"
 local err = require "err"
 local failure = require "run.failure"
+local freshness = require "run.freshness"
 local fs = require "dex.fs"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
 local materialize = require "run.materialize"
+local microbatch = require "run.microbatch"
 local members = require "project.members"
 local seed = require "run.seed"
 local statement = require "run.statement"
@@ -51,18 +53,23 @@ function State:store_main(response)
   statement.store(self, "main", response)
 end
 
--- Where a node's file stands below target/compiled or target/run.
-local function artifact_path(node)
+-- Where a node's file stands below target/compiled or target/run; a batch's is in a folder of its node.
+local function artifact_path(node, batch)
   local base = function(path) return path:match("[^/]*$") end
   local path = node.original_file_path
   if node.resource_type == "snapshot" then
     path = ("%s/%s.sql"):format(path, node.name)
   elseif base(node.path) ~= base(path) then path = path .. "/" .. node.path end
+  if batch then
+    local stem, extension = path:match("^(.*)(%.[^./]*)$")
+    path = ("%s/%s_%s%s"):format(stem, base(stem), batch, extension)
+  end
   return node.package_name .. "/" .. path
 end
 
-local function write_artifact(run, kind, node, text)
-  local path = ("%s/%s/%s"):format(run.target_path, kind, artifact_path(node))
+local function write_artifact(state, kind, text)
+  local run = state.run
+  local path = ("%s/%s/%s"):format(run.target_path, kind, artifact_path(state.node, state.artifact_suffix))
   local folder = path:match("^(.*)/")
   if not run.folders[folder] then
     fs.mkdirs(folder)
@@ -74,12 +81,12 @@ end
 
 --- Writes target/compiled/...; sets node.compiled_path.
 function State:write_compiled()
-  self.node.compiled_path = write_artifact(self.run, "compiled", self.node, self.node.compiled_code)
+  self.node.compiled_path = write_artifact(self, "compiled", self.node.compiled_code)
 end
 
 --- Writes target/run/...: the statement that builds the node.
 function State:write_run(sql)
-  self.node.build_path = write_artifact(self.run, "run", self.node, sql)
+  self.node.build_path = write_artifact(self, "run", sql)
 end
 
 --- Lets hooks see an error: `hook.error` in Lua, `error` in templates.
@@ -107,7 +114,7 @@ end
 
 local handlers = {}
 
-local test_kinds = { test = true, unit_test = true }
+local test_kinds = { test = true, unit_test = true, source = true }
 
 local function is_test(state) return test_kinds[state.node.resource_type] ~= nil end
 
@@ -131,7 +138,9 @@ function handlers.compile(state)
   local kind = state.node.resource_type
   if kind == "seed" then
     seed.prepare(state)
-  else
+  elseif microbatch.is(state.run.project, state.node) then
+    microbatch.compile(state)
+  elseif kind ~= "source" then
     if kind == "unit_test" then unit_test.prepare(state) else compile.node(state) end
     state:write_compiled()
   end
@@ -142,8 +151,12 @@ function handlers.pre_outside(state) run_hooks(state, "pre", "pre_outside", fals
 
 function handlers.pre_hooks(state) run_hooks(state, "pre", "pre_hooks", true) end
 
-local builders = { model = materialize.run, snapshot = materialize.run, seed = seed.run, test = data_test.run,
-  unit_test = unit_test.run }
+local function build_model(state)
+  return (state.batches and microbatch.build or materialize.run)(state)
+end
+
+local builders = { model = build_model, snapshot = materialize.run, seed = seed.run, test = data_test.run,
+  unit_test = unit_test.run, source = freshness.run }
 
 -- What the node's own statement did: {message, code, rows_affected}, or nil.
 local function main_response(state)
@@ -232,6 +245,7 @@ end
 
 local function label_of(node)
   if node.resource_type == "test" then return node.name end
+  if node.resource_type == "source" then return ("%s.%s"):format(node.source_name, node.name) end
   if node.resource_type == "unit_test" then return ("%s::%s"):format(node.model, node.name) end
   local schema = opt(node.schema)
   return schema and ("%s.%s"):format(schema, opt(node.alias) or node.name) or node.name
@@ -328,8 +342,13 @@ local function report(run, ctx)
     result.adapter_response = response
     result.message = outcome.message or (not is_test(state) and response and response.message) or nil
     result.response = response and response.message
-    result.failures = outcome.failures
+    result.failures, result.freshness = outcome.failures, outcome.freshness
     result.rows_affected = not is_test(state) and response and response.rows_affected or nil
+    result.error = outcome.error
+  end
+  if state.batches then
+    result.batch_results = microbatch.results(state.batch_results)
+    microbatch.close(state)
   end
   if outcome.status then ctx.status = outcome.status end
   add_result(run, result)
