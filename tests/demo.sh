@@ -18,7 +18,8 @@ That was examples/flights: real flights, airports and wildlife strikes. Its
 README.md explains what you saw. What to try next, line by line:
 
   PATH="${binary%/*}:\$PATH"; cd "$PWD"
-  dex-lua show -s damage_cost_by_species --limit 8
+  dex-lua show --inline "select species, strikes, total_cost
+    from {{ ref('damage_cost_by_species') }} order by total_cost desc"
   dex-lua db psql -- -c 'select relation, rows, seconds from ops.build_log'
   dex-lua operation run maintenance/refresh_indexes
   dex-lua ls -s +strikes_by_airport --resource-type model seed
