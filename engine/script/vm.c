@@ -25,15 +25,10 @@ static void *allocate(void *ud, void *p, size_t old, size_t wanted)
     struct vm *vm = ud;
     if (!p)
         old = 0; /* it is the kind of the new object */
-    if (wanted == 0) {
-        free(p);
-        vm->memory -= old;
-        return NULL;
-    }
     if (wanted > old && vm->memory_limit && vm->memory + (wanted - old) > vm->memory_limit)
         return NULL;
-    void *q = realloc(p, wanted);
-    if (q)
+    void *q = slab_resize(&vm->slab, p, old, wanted);
+    if (q || wanted == 0)
         vm->memory += wanted - old;
     return q;
 }
@@ -189,6 +184,7 @@ struct vm *vm_new(struct loop *loop, const char *override, struct err *e)
     struct vm *vm = mem_zalloc(sizeof *vm);
     vm->loop = loop;
     vm->override = mem_strdup(override);
+    slab_init(&vm->slab);
     list_init(&vm->tasks);
     vm->L = lua_newstate(allocate, vm);
     if (!vm->L) {
@@ -218,6 +214,7 @@ void vm_free(struct vm *vm)
     task_abandon_all(vm);
     if (vm->L)
         lua_close(vm->L);
+    slab_fini(&vm->slab);
     task_release_all(vm);
     mem_free(vm->override);
     mem_free(vm);

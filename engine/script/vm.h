@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/slab.h"
 #include "io/loop.h"
 
 struct task;
@@ -18,10 +19,11 @@ struct task;
 struct vm {
     lua_State *L; /* the main thread: runs no Lua code of its own after the start */
     struct loop *loop;
-    char *override;      /* DEX_LUA or NULL */
-    size_t memory;       /* bytes that Lua holds */
-    size_t memory_limit; /* it gets no more; 0 for no limit. For tests that let allocations fail. */
-    struct list tasks;   /* every struct task */
+    char *override; /* DEX_LUA or NULL */
+    struct slab slab;
+    size_t memory;        /* bytes that Lua holds */
+    size_t memory_limit;  /* it gets no more; 0 for none. Tests let allocations fail with it. */
+    struct list tasks;    /* every struct task */
     struct task *running; /* the one whose code runs or whose end is being told, or NULL */
 };
 

@@ -14,6 +14,8 @@ function M.rest(fn, ...)
   collectgarbage("stop")
   local results = table.pack(pcall(fn, ...))
   collectgarbage("restart")
+  -- it would begin a round at once: as after a round of its own, memory may double first
+  collectgarbage("step", -math.ceil(collectgarbage("count")))
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
 end
