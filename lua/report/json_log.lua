@@ -113,6 +113,13 @@ function Log:on_hook_end(record)
       "statement", record.label, "status", record.status, "phase", record.phase, "node", record.node or none))
 end
 
+function Log:on_run_hook_end(result)
+  if not result.error then return end
+  local text = require("report.errors").format(result.error)
+  emit(self, "error", "RunResultError", "Z024", text, dict("msg", text, "node_info",
+    node_info(result.node, result.status, nil, time.now())))
+end
+
 --- The last event.
 ---@param summary {seconds: number, success: boolean}
 function Log:finish(summary)

@@ -220,6 +220,13 @@ function Terminal:on_hook_end(record)
   end
 end
 
+-- A run hook is none of the counted nodes; its failure is told with theirs.
+function Terminal:on_run_hook_end(result)
+  if not result.error then return end
+  self.counts.failed = (self.counts.failed or 0) + 1
+  self.failures[#self.failures + 1] = result
+end
+
 -- The summary -------------------------------------------------------------------------------------
 
 local hook_limit = 60
@@ -259,9 +266,9 @@ function Terminal:finish(summary)
     self:print("")
     for _, result in ipairs(self.failures) do
       if result.error then
+        local label = result.kind ~= "hook" and self.paint("red", result.kind .. " " .. result.name)
         self:print(errors.format(result.error, { width = self.width, paint = self.paint,
-          debug = self.level == levels.debug,
-          label = ("%s: error %s"):format(self.paint("red", result.kind .. " " .. result.name), result.error.code) }))
+          debug = self.level == levels.debug, label = label and ("%s: error %s"):format(label, result.error.code) or nil }))
       else
         self:print(self.paint("red", result.kind .. " " .. result.name) .. ": " .. (result.message or result.status))
         if result.file then self:print("  " .. self.paint("bold", errors.relative(result.file)
