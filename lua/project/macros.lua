@@ -7,6 +7,7 @@ local err = require "err"
 local files = require "project.files"
 local fs = require "dex.fs"
 local jinja = require "jinja"
+local lpeg = require "lpeg"
 local value = require "jinja.value"
 
 local M = {}
@@ -26,7 +27,30 @@ local M = {}
 ---@field template table compiled
 ---@field fn table callable, to be bound to a context with fn:bind(ctx)
 
+-- Names of the parameters in "(a, b=[1, 2], *args)".
+local function arguments_of(header)
+  local names = {}
+  local inside = header:match("^%((.*)%)")
+  if not inside then return names end
+  local depth, start = 0, 1
+  inside = inside .. ","
+  for at, c in inside:gmatch("()([%[%]{}(),])") do
+    if c == "," and depth == 0 then
+      local name = inside:sub(start, at - 1):match("^%s*%**([%a_][%w_]*)")
+      if name then names[#names + 1] = name end
+      start = at + 1
+    elseif c:find("[%[{(]") then
+      depth = depth + 1
+    elseif c ~= "," then
+      depth = depth - 1
+    end
+  end
+  return names
+end
+
 local lazy = {}
+
+function lazy.arguments(macro) return arguments_of(macro.header) end
 
 function lazy.template(macro)
   return jinja.compile(macro.source, { file = macro.file, line = macro.line })
@@ -56,27 +80,6 @@ local function full_name(block)
   return block.name
 end
 
--- Names of the parameters in "(a, b=[1, 2], *args)".
-local function arguments_of(header)
-  local names = {}
-  local inside = header:match("^%((.*)%)")
-  if not inside then return names end
-  local depth, start = 0, 1
-  inside = inside .. ","
-  for at, c in inside:gmatch("()([%[%]{}(),])") do
-    if c == "," and depth == 0 then
-      local name = inside:sub(start, at - 1):match("^%s*%**([%a_][%w_]*)")
-      if name then names[#names + 1] = name end
-      start = at + 1
-    elseif c:find("[%[{(]") then
-      depth = depth + 1
-    elseif c ~= "," then
-      depth = depth - 1
-    end
-  end
-  return names
-end
-
 local macro_kinds = { macro = true, test = true, materialization = true }
 
 local function add(project, package_name, block, display, original)
@@ -88,8 +91,7 @@ local function add(project, package_name, block, display, original)
       :format(package_name, name, known.file, known.line), file = display, line = block.line }
   end
   local macro = setmetatable({ name = name, package_name = package_name, unique_id = id, kind = block.kind,
-    file = display,
-    original = original, line = block.line, source = block.full, arguments = arguments_of(block.header) }, Macro)
+    file = display, original = original, line = block.line, source = block.full, header = block.header }, Macro)
   project.macros[id] = macro
   project.macro_list[#project.macro_list + 1] = macro
   local index = project.macro_index[package_name]
@@ -221,6 +223,24 @@ local function dispatched(project, macro, name, namespace)
   end
 end
 
+-- What a text calls, in its order: the words before a parenthesis that are no method and no filter, and for
+-- adapter.dispatch('name', 'package') a list of both.
+local called_in = (function()
+  local P, S, C, Ct = lpeg.P, lpeg.S, lpeg.C, lpeg.Ct
+  local letter = lpeg.R("az", "AZ") + "_"
+  local letters = letter + lpeg.R("09")
+  local blank = S" \t\n\v\f\r"^0
+  local quoted = blank * (letters + "=")^0 * blank * S"'\"" * C(letters^1) * S"'\""
+  local dispatch = "adapter.dispatch(" * Ct(quoted * (blank * "," * quoted)^-1)
+  local word = letter * (letters + ".")^0
+  local item = S"|." * blank * word + dispatch + C(word) * blank * "(" + letters^1 + 1
+  local close = S"%}" * "}"
+  local tag = "{" * S"{%" * (item - close)^0 * close^-1
+  local comment = "{#" * (1 - P"#}")^0 * "#}"
+  local header = "{%" * (1 - P"%}")^0 * "%}"
+  return Ct(header^-1 * (comment + tag + (1 - P"{")^1 + 1)^0)
+end)()
+
 --- The macros that a macro's text calls, by unique_id: found from its words, for the manifest.
 ---@param project table
 ---@param macro dex.Macro
@@ -233,18 +253,15 @@ function M.calls_of(project, macro)
       found[#found + 1] = other.unique_id
     end
   end
-  local body = macro.source:gsub("^{%%.-%%}", "", 1):gsub("{#.-#}", "")
-  for tag in body:gmatch("{[{%%](.-)[%%}]}") do
-    for before, words in tag:gmatch("([|.]?)%s*%f[%w_]([%a_][%w_.]*)%s*%(") do
-      local package, name = words:match("^([%w_]+)%.([%w_]+)$")
-      if package then
-        note(project.macro_index[package] and project.macro_index[package][name])
-      elseif before == "" and not words:find(".", 1, true) then
-        note(M.find(project, words, macro.package_name))
-      end
+  for _, call in ipairs(called_in:match(macro.source)) do
+    if type(call) == "table" then
+      note(dispatched(project, macro, call[1], call[2]))
+    elseif not call:find(".", 1, true) then
+      note(M.find(project, call, macro.package_name))
+    else
+      local package, name = call:match("^([%w_]+)%.([%w_]+)$")
+      note(package and project.macro_index[package] and project.macro_index[package][name])
     end
-    local name, rest = tag:match("adapter%.dispatch%(%s*[%w_=]*%s*['\"]([%w_]+)['\"](.*)$")
-    if name then note(dispatched(project, macro, name, rest:match("^%s*,%s*[%w_=]*%s*['\"]([%w_]+)['\"]"))) end
   end
   return found
 end
