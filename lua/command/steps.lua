@@ -151,7 +151,7 @@ function M.write_manifest(job)
   require("project.manifest").write(job.project, job.target_path .. "/manifest.json")
 end
 
-local bad = { error = true, fail = true, skipped = true, cancelled = true }
+local bad = { error = true, fail = true, skipped = true, cancelled = true, ["partial success"] = true }
 
 --- The exit status of a command that a signal has cancelled.
 function M.cancelled_status(job) return job.cancelled == "SIGTERM" and 143 or 130 end

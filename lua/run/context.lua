@@ -398,6 +398,16 @@ end
 local parse_members = setmetatable({}, { __index = members })
 
 function parse_members.execute() return false end
+
+local no_batch = value.dict("id", "", "event_time_start", "", "event_time_end", "")
+
+-- Whether a model is built in batches shows later: a template that asks finds one without a time.
+function parse_members.model(state)
+  local known = members.model(state)
+  if known.batch == nil then known.batch = no_batch end
+  return known
+end
+
 function parse_members.config(state) return config_object.parsing(state.capture) end
 function parse_members.ref(state)
   return function(...) return resolve.parse_ref(state, ...) end

@@ -23,7 +23,8 @@ local Change = object.class({ __name = "dex.index_change" }, {
 }, {})
 
 local Changes = object.class({ __name = "dex.view_changes" }, {
-  indexes = raw "indexes", requires_full_refresh = function() return false end, has_changes = function() return true end,
+  indexes = raw "indexes", requires_full_refresh = function() return false end,
+  has_changes = function() return true end,
 }, {})
 
 local function new_index(name, columns, unique, method)

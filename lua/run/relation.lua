@@ -25,6 +25,7 @@ local all_true = { database = true, schema = true, identifier = true }
 ---@field quoting {database: boolean, schema: boolean, identifier: boolean} which parts are quoted
 ---@field including {database: boolean, schema: boolean, identifier: boolean} which parts are printed
 ---@field limit integer|nil printed as a subquery with this limit
+---@field where string|nil printed as a subquery with this condition
 ---@field view string|nil of information_schema, for relations of that kind
 ---@field name string|nil the identifier
 ---@field table string|nil the identifier
@@ -68,7 +69,7 @@ end
 function M.create(of)
   return make { database = opt(of.database), schema = opt(of.schema), identifier = opt(of.identifier),
     type = opt(of.type), quoting = policy(all_true, of.quoting), including = policy(all_true, of.including),
-    limit = opt(of.limit), view = opt(of.view) }
+    limit = opt(of.limit), where = opt(of.where), view = opt(of.view) }
 end
 
 --- Whether x is a relation.
@@ -78,7 +79,8 @@ function M.is(x) return type(x) == "table" and getmetatable(x) == Relation end
 local function with(relation, changes)
   local copy = { database = rawget(relation, "database"), schema = rawget(relation, "schema"),
     identifier = rawget(relation, "identifier"), type = rawget(relation, "type"), quoting = relation.quoting,
-    including = relation.including, limit = rawget(relation, "limit"), view = rawget(relation, "view") }
+    including = relation.including, limit = rawget(relation, "limit"), view = rawget(relation, "view"),
+    where = rawget(relation, "where") }
   for k, v in pairs(changes) do
     if v == none then v = nil end
     copy[k] = v
@@ -150,10 +152,15 @@ function M.render(relation)
 end
 
 local function render_limited(relation)
-  local text, limit = M.render(relation), rawget(relation, "limit")
-  if not limit then return text end
-  local rows = limit == 0 and "where false limit 0" or ("limit %d"):format(limit)
-  return ("(select * from %s %s) _dbt_limit_subq_%s"):format(text, rows, rawget(relation, "identifier") or "")
+  local text, limit, where = M.render(relation), rawget(relation, "limit"), rawget(relation, "where")
+  if not limit and not where then return text end
+  local name = rawget(relation, "identifier") or ""
+  if limit then
+    local rows = limit == 0 and "where false limit 0" or ("limit %d"):format(limit)
+    text = ("(select * from %s %s) _dbt_limit_subq_%s"):format(text, rows, name)
+  end
+  if where then text = ("(select * from %s where %s) _dbt_et_filter_subq_%s"):format(text, where, name) end
+  return text
 end
 
 Relation.__tostring = render_limited

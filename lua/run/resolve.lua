@@ -95,11 +95,28 @@ local function check_known(state, target, call)
     hint = "put a comment into the template that is always rendered: -- depends_on: {{ " .. call .. " }}" }
 end
 
-local function with_limit(state, relation)
+-- A batch of a microbatch model reads those rows of its inputs that are of its time, where an input says which
+-- column tells (lua/run/microbatch.lua).
+local function with_event_time(state, relation, target)
+  -- raw: the ephemeral models that a batch reads are rendered once for all
+  local batch = rawget(state, "batch")
+  local field = batch and target.config and opt(target.config.event_time)
+  if not field then return relation end
+  local column = target.columns and opt(target.columns[field])
+  local quoting = target.quoting and opt(target.quoting)
+  local quote = column and opt(column.quote)
+  if quote == nil then quote = quoting and opt(quoting.column) end
+  if quote then field = '"' .. field:gsub('"', '""') .. '"' end
+  local text = require("run.batches").text
+  return relations.with(relation, { where = ("%s >= '%s' and %s < '%s'"):format(field, text(batch.from, " "),
+    field, text(batch.to, " ")) })
+end
+
+local function narrowed(state, relation, target)
   if state.run and flags.of(state).empty and state.node.resource_type ~= "operation" then
-    return relations.with(relation, { limit = 0 })
+    relation = relations.with(relation, { limit = 0 })
   end
-  return relation
+  return with_event_time(state, relation, target)
 end
 
 -- An ephemeral model is a CTE of whoever uses it.
@@ -114,7 +131,7 @@ local function ephemeral(state, target)
     state.ctes = ctes
   end
   if not contains(ctes, target.unique_id) then ctes[#ctes + 1] = target.unique_id end
-  return relations.of_ephemeral(target)
+  return with_event_time(state, relations.of_ephemeral(target), target)
 end
 
 local function shown(package, name, version)
@@ -142,7 +159,7 @@ M.run_ref = value.fn("ref(state, *args, **kwargs)", function(state, args, kwargs
     return ephemeral(state, target)
   end
   local deferred = project.deferral and require("run.deferral").relation(state, target)
-  return with_limit(state, deferred or relations.of_node(project, target))
+  return narrowed(state, deferred or relations.of_node(project, target), target)
 end)
 
 M.run_source = value.fn("source(state, *args)", function(state, args)
@@ -157,7 +174,7 @@ M.run_source = value.fn("source(state, *args)", function(state, args)
   if state.fixtures then
     return require("run.unit_test").relation(state, target, ("source('%s', '%s')"):format(source, name))
   end
-  return with_limit(state, relations.of_node(project, target))
+  return narrowed(state, relations.of_node(project, target), target)
 end)
 
 -- What is not there yet: metrics and functions are for projects that need no database to be understood.

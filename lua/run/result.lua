@@ -44,7 +44,7 @@ local getters = {
   node = function(r) return r.of.node end,
   unique_id = function(r) return r.of.id end,
   agate_table = function() return none end,
-  batch_results = function() return none end,
+  batch_results = function(r) return r.of.batch_results end,
 }
 
 local function to_dict(r)

@@ -101,6 +101,14 @@ function M.load(state, name)
   return found
 end
 
+--- The number of rows that the statement of a name touched, nil when it is not known.
+function M.rows(state, name)
+  local found = state.statements and state.statements[name]
+  local response = found and found.response
+  local rows = type(response) == "table" and opt(response.rows_affected)
+  return type(rows) == "number" and rows >= 0 and rows or nil
+end
+
 -- Sending ----------------------------------------------------------------------------------------
 
 --- Sends SQL on the state's connection. May wait. Raises code 401 when it fails.

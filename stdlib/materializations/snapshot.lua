@@ -29,7 +29,7 @@ local function without_own(columns, key)
 end
 
 -- Brings the table's columns up to the query's, and gives the statement that applies the changes.
-local function apply_sql(build, target, strategy, staging)
+local function apply_sql(build, target, staging)
   local adapter, key = build.state.context.adapter, build:setting("unique_key")
   adapter.expand_target_column_types(staging, target)
   local missing = without_own(adapter.get_missing_columns(staging, target), key)
@@ -63,6 +63,6 @@ return function(build)
   build:drop_at_end(staging)
   build:call("check_time_data_types", "select * from " .. staging)
   build:keep()
-  build:main(apply_sql(build, target, strategy, staging))
+  build:main(apply_sql(build, target, staging))
   return { target }
 end
