@@ -266,9 +266,10 @@ function Terminal:finish(summary)
     self:print("")
     for _, result in ipairs(self.failures) do
       if result.error then
-        local label = result.kind ~= "hook" and self.paint("red", result.kind .. " " .. result.name)
+        local label = result.kind ~= "hook" and ("%s: error %s"):format(self.paint("red", result.kind .. " " ..
+          result.name), result.error.code) or nil
         self:print(errors.format(result.error, { width = self.width, paint = self.paint,
-          debug = self.level == levels.debug, label = label and ("%s: error %s"):format(label, result.error.code) or nil }))
+          debug = self.level == levels.debug, label = label }))
       else
         self:print(self.paint("red", result.kind .. " " .. result.name) .. ": " .. (result.message or result.status))
         if result.file then self:print("  " .. self.paint("bold", errors.relative(result.file)
