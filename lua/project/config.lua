@@ -199,7 +199,7 @@ local function collect_hooks(levels)
   return found
 end
 
-local fixed = { seed = "seed", test = "test", snapshot = "snapshot" }
+local fixed = { seed = "seed", test = "test", snapshot = "snapshot", ["function"] = "function" }
 
 -- Settings that come in short forms.
 local function finish(config, kind)

@@ -30,7 +30,10 @@ end
 --- Indexes the nodes by their names, for M.find_ref and M.find_source; M.resolve does it again with all nodes.
 ---@param project table
 function M.index(project)
-  local index = { refs = {}, sources = {}, disabled_refs = {}, disabled_sources = {} }
+  local index = { refs = {}, sources = {}, functions = {}, metrics = {}, disabled_refs = {}, disabled_sources = {},
+    disabled_functions = {}, disabled_metrics = {} }
+  for _, node in pairs(project.functions) do add_name(index.functions, node.name, node) end
+  for _, node in pairs(project.metrics) do add_name(index.metrics, node.name, node) end
   for _, node in pairs(project.nodes) do
     if refable[node.resource_type] then add_ref(index.refs, node) end
   end
@@ -38,6 +41,8 @@ function M.index(project)
   for _, list in pairs(project.disabled) do
     for _, node in ipairs(list) do
       if refable[node.resource_type] then add_ref(index.disabled_refs, node) end
+      if node.resource_type == "function" then add_name(index.disabled_functions, node.name, node) end
+      if node.resource_type == "metric" then add_name(index.disabled_metrics, node.name, node) end
       if node.resource_type == "source" then
         add_name(index.disabled_sources, node.source_name .. "." .. node.name, node)
       end
@@ -90,6 +95,27 @@ function M.find_source(project, from, source, name)
   local node = search(project, project.index.sources, key, from)
   if node then return node end
   return nil, (search(project, project.index.disabled_sources, key, from))
+end
+
+-- kind -> the two indexes of a project
+local others = { ["function"] = { "functions", "disabled_functions" }, metric = { "metrics", "disabled_metrics" } }
+
+--- The function or metric of a name.
+---@param project table
+---@param kind "function"|"metric"
+---@param from string package of the node that refers
+---@param name string
+---@param package? string
+---@return table|nil node
+---@return table|nil disabled
+---@return string[]|nil names all that there are, when none was found
+function M.find_other(project, kind, from, name, package)
+  local index, disabled = project.index[others[kind][1]], project.index[others[kind][2]]
+  local node = search(project, index, name, from, package)
+  if node then return node end
+  local names = {}
+  for known in pairs(index) do names[#names + 1] = known end
+  return nil, (search(project, disabled, name, from, package)), names
 end
 
 --- The names that ref() knows.
@@ -168,6 +194,18 @@ local function unresolved_source(project, node, pair, disabled)
     hint = err.did_you_mean(what, names_in(project.index.sources)) }
 end
 
+local function unresolved_other(project, node, kind, words, disabled, names)
+  local file, line = place_of(project, node, kind, words)
+  local name = words[#words]
+  if disabled then
+    return { code = 304, file = file, line = line,
+      message = ("%s depends on the %s '%s', which is disabled"):format(describe(node), kind, name) }
+  end
+  return { code = 311, file = file, line = line,
+    message = ("%s depends on a %s named '%s', which was not found"):format(describe(node), kind, name),
+    hint = err.did_you_mean(name, names) }
+end
+
 -- A node that may not be used from here.
 local function check_access(project, node, target)
   if target.resource_type ~= "model" then return end
@@ -227,6 +265,31 @@ local function resolve(project, node, dropped)
       list[#list + 1] = id
     end
   end
+end
+
+-- The functions and metrics that a node refers to, as lists of a name or of a package and a name.
+local function resolve_others(project, node, dropped)
+  local list, seen = node.depends_on.nodes, {}
+  if not list then return end
+  for _, id in ipairs(list) do seen[id] = true end
+  for _, pair in ipairs { { "function", opt(node.functions) }, { "metric", opt(node.metrics) } } do
+    for _, words in ipairs(pair[2] or {}) do
+      local target, disabled, names = M.find_other(project, pair[1], node.package_name, words[#words],
+        words[2] and words[1])
+      if not target then
+        return report(project, node, unresolved_other(project, node, pair[1], words, disabled, names), dropped)
+      end
+      if not seen[target.unique_id] then
+        seen[target.unique_id] = true
+        list[#list + 1] = target.unique_id
+      end
+    end
+  end
+end
+
+local function resolve_all(project, node, dropped)
+  resolve(project, node, dropped)
+  resolve_others(project, node, dropped)
 end
 
 local function drop(project, node)
@@ -336,9 +399,11 @@ function M.resolve(project)
   M.index(project)
   local dropped = {}
   for _, node in pairs(project.nodes) do
-    if node.resource_type ~= "seed" then resolve(project, node, dropped) end
+    if node.resource_type ~= "seed" then resolve_all(project, node, dropped) end
   end
-  for _, node in pairs(project.exposures) do resolve(project, node, dropped) end
+  for _, group in ipairs { project.functions, project.semantic_models, project.exposures } do
+    for _, node in pairs(group) do resolve_all(project, node, dropped) end
+  end
   for _, node in ipairs(dropped) do drop(project, node) end
   check_relations(project)
   project.problems:check()
@@ -351,7 +416,7 @@ end
 ---@param id string
 function M.resolve_one(project, id)
   local node = project.nodes[id]
-  resolve(project, node, {})
+  resolve_all(project, node, {})
   project.problems:check()
   project.parents[id], project.children[id] = node.depends_on.nodes, {}
   if not project.position[id] then

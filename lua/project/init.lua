@@ -8,6 +8,7 @@ local data_tests = require "project.data_tests"
 local docs = require "project.docs"
 local err = require "err"
 local exposures = require "project.exposures"
+local functions = require "project.functions"
 local graph = require "project.graph"
 local macros = require "project.macros"
 local members = require "project.members"
@@ -99,25 +100,23 @@ local function load_settings(project, opts)
     or package.dir .. "/" .. package.target_path
   project.vars = vars.new(cli, package.name)
   project.vars.files[package.name] = vars_file.load(package)
-  packages.load(project, { vars = cli, target = project.profile.target })
+  packages.load(project, { vars = cli, target = project.profile.target, install = opts.install })
   selectors.load(project, cli)
 end
 
 -- Descriptions may use docs blocks of any package.
 local function render_descriptions(project)
-  for _, group in ipairs { project.nodes, project.sources, project.exposures } do
-    for id, item in pairs(group) do
-      local info = project.info[id]
-      project.problems:try({ node = id }, docs.apply, project, item, { file = info.patch_file or info.display,
-        line = info.patch_line or info.line })
-    end
-  end
+  members.each(project, function(id, item)
+    local info = project.info[id]
+    project.problems:try({ node = id }, docs.apply, project, item, { file = info.patch_file or info.display,
+      line = info.patch_line or info.line })
+  end)
 end
 
 -- Entries that have become nodes are not kept: they are half of a large project's memory.
 local function forget_entries(project)
   for _, section in ipairs { "models", "seeds", "snapshots", "sources", "analyses", "data_tests",
-    "unit_tests" } do
+    "unit_tests", "functions" } do
     project.entries[section] = nil
   end
   project.found, project.source_tests, project.hook_captures, project.name_context = nil, nil, {}, nil
@@ -133,6 +132,7 @@ local function load(opts)
   properties.load(project)
   project.problems:check()
   models.load(project)
+  functions.load(project)
   run_hooks.load(project)
   sources.load(project)
   data_tests.load(project)
@@ -155,7 +155,7 @@ end
 --- `others`.
 ---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer,
 ---  vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number,
----  args?: table}
+---  args?: table, install?: fun(package: table)} `install` brings packages that are missing
 ---@return dex.Project
 function M.load(opts)
   return collecting.rest(load, opts)

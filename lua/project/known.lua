@@ -40,6 +40,7 @@ M.config = words [[enabled alias schema database tags meta group static_analysis
   warehouse query_tag automatic_clustering secure target_lag refresh_mode initialize location_root location options
   tblproperties format properties distributed_by duplicate_key buckets refresh_method auto_refresh view_security
   grant_access_to hours_to_expiration kms_key_name merge_skip_unchanged filtering_columns required_tests required_docs
+  type volatility runtime_version entry_point snowflake
   submission_method views_enabled snowplow_optimize upsert_date_key iceberg_version on_table_exists s3_data_dir engine
   order_by settings]]
 

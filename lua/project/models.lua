@@ -7,6 +7,7 @@ local config = require "project.config"
 local err = require "err"
 local files = require "project.files"
 local fs = require "dex.fs"
+local functions = require "project.functions"
 local hash = require "dex.hash"
 local hooks = require "project.hooks"
 local jinja = require "jinja"
@@ -63,13 +64,15 @@ local function add_yaml_snapshots(project, found)
 end
 
 local function discover(project)
-  local found = { list = {}, index = { model = {}, seed = {}, snapshot = {}, analysis = {}, test = {} } }
+  local found = { list = {}, index = { model = {}, seed = {}, snapshot = {}, analysis = {}, test = {},
+    ["function"] = {} } }
   for _, package in ipairs(project.packages) do
     local paths = package.paths
     add_files(found, package, "model", paths.model, { ".sql", ".py" })
     add_snapshots(project, found, package)
     add_files(found, package, "analysis", paths.analysis, { ".sql" })
     add_files(found, package, "test", paths.test, { ".sql" })
+    add_files(found, package, "function", paths["function"], { ".sql", ".py", ".js" })
     add_files(found, package, "seed", paths.seed, { ".csv" })
   end
   add_yaml_snapshots(project, found)
@@ -174,13 +177,15 @@ local function own_levels(project, candidate, captured, source, line)
   return levels
 end
 
+local languages = { [".py"] = "python", [".js"] = "javascript" }
+
 local function new_node(project, candidate, source, whole)
   local path = path_of(candidate)
   local of = { resource_type = candidate.kind, name = node_name(candidate), package = candidate.package.name,
     path = path,
     original = candidate.file.original, unique_id = unique_id(candidate), fqn = fqn_of(candidate, path),
     checksum = checksum(whole), raw_code = source }
-  if candidate.file.original:sub(-3) == ".py" then of.language = "python" end
+  of.language = languages[candidate.file.original:match("%.%a+$")]
   return build.sql(project, of)
 end
 
@@ -208,7 +213,8 @@ local function new_info(candidate, source, line)
     package = candidate.package }, Info)
 end
 
-local plural = { model = "models", seed = "seeds", snapshot = "snapshots", test = "tests", analysis = "analyses" }
+local plural = { model = "models", seed = "seeds", snapshot = "snapshots", test = "tests", analysis = "analyses",
+  ["function"] = "functions" }
 
 -- Puts a finished node where it belongs; a second enabled one with the same id is an error.
 local function place(project, node, info)
@@ -220,14 +226,14 @@ local function place(project, node, info)
     project.disabled_info[node] = info
     return
   end
-  local other = project.nodes[id]
-  if other then
+  local group = node.resource_type == "function" and project.functions or project.nodes
+  if group[id] then
     err.raise { code = 116,
       message = ("two %s have the name '%s': the other one is %s"):format(plural[node.resource_type],
       node.name, project.info[id].display), file = info.display, line = 1,
       hint = "rename one of them: ref() finds a node by its name" }
   end
-  project.nodes[id] = node
+  group[id] = node
   project.info[id] = info
 end
 M.place = place
@@ -273,6 +279,7 @@ local function complete(project, candidate, node, info, captured)
   node.config, info.hooks, node.unrendered_config = config.of(project, candidate.kind, candidate.package, node.fqn,
     levels)
   patches.apply(node, candidate.patch)
+  if candidate.kind == "function" and candidate.patch then functions.apply(project, node, candidate.patch, info) end
   naming.apply(project, node)
   note_constraints(node)
   note_hooks(project, node, info)
@@ -284,7 +291,10 @@ local function load_sql(project, candidate)
   local node = new_node(project, candidate, source, whole)
   local info = new_info(candidate, source, line)
   local capture
-  if node.language == "python" then
+  if node.language == "javascript" then
+    info.source = nil
+    capture = scan.new_capture()
+  elseif node.language == "python" then
     info.source = nil
     capture = scan.python(source)
     if capture.config.materialized == nil then capture.config.materialized = "table" end
@@ -296,6 +306,7 @@ local function load_sql(project, candidate)
     end)
   end
   node.refs, node.sources = capture.refs, capture.sources
+  node.functions, node.metrics = capture.functions, capture.metrics
   scan.note_macros(project, node, capture)
   complete(project, candidate, node, info, capture.config)
 end

@@ -111,7 +111,7 @@ end
 local function is_relational(project, node)
   local kind = node.resource_type
   if kind == "model" then return node.config.materialized ~= "ephemeral" end
-  if kind == "seed" or kind == "snapshot" then return true end
+  if kind == "seed" or kind == "snapshot" or kind == "function" then return true end
   if kind ~= "test" then return false end
   local store = opt(node.config.store_failures)
   if store == nil then store = project.flags.store_failures end

@@ -38,6 +38,7 @@ local config_orders = {
   seed = words(table.concat(base_config, " ") .. " delimiter quote_columns"),
   snapshot = words(table.concat(base_config, " ") .. [[ strategy target_schema target_database updated_at check_cols
     snapshot_meta_column_names dbt_valid_to_current]]),
+  ["function"] = words(table.concat(base_config, " ") .. " type volatility runtime_version entry_point snowflake"),
   test = words [[enabled alias schema database tags meta group static_analysis materialized severity store_failures
     store_failures_as sql_header where limit fail_calc warn_if error_if]],
   source = words [[enabled event_time freshness loaded_at_field loaded_at_query meta tags static_analysis]],
@@ -83,6 +84,12 @@ local config_makers = {
     c.dbt_valid_to_current = none
     return c
   end,
+  ["function"] = function()
+    local c = node_config("function")
+    c.type, c.volatility, c.runtime_version, c.entry_point = "scalar", none, none, none
+    c.snowflake = ordered({ quote_args = true }, { "quote_args" })
+    return c
+  end,
   test = function()
     return { [ORDER] = false, enabled = true, alias = none, schema = "dbt_test__audit", database = none,
       tags = empty_list(), meta = empty_dict(), group = none, static_analysis = none, materialized = "test",
@@ -118,6 +125,7 @@ local orders = {
   test = words(compiled),
   generic_test = words(compiled .. " column_name file_key_name attached_node test_metadata"),
   operation = words(compiled .. " index"),
+  ["function"] = words("returns " .. compiled .. " arguments overloads"),
 }
 
 local checksum_order, depends_order = { "name", "checksum" }, { "macros", "nodes" }
@@ -172,6 +180,8 @@ function M.sql(project, of)
   if of.resource_type == "model" then
     n.access, n.constraints, n.version, n.latest_version = "protected", empty_list(), none, none
     n.deprecation_date, n.primary_key, n.time_spine = none, empty_list(), none
+  elseif of.resource_type == "function" then
+    n.returns, n.arguments, n.overloads = none, empty_list(), empty_list()
   end
   return ordered(n, orders[of.resource_type])
 end

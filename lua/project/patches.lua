@@ -31,7 +31,8 @@ local opt = value.opt
 ---@field latest? any
 ---@field version_data? table dict
 
-local kinds = { models = "model", seeds = "seed", snapshots = "snapshot", analyses = "analysis", data_tests = "test" }
+local kinds = { models = "model", seeds = "seed", snapshots = "snapshot", analyses = "analysis", data_tests = "test",
+  functions = "function" }
 local plural = { model = "models", seed = "seeds", snapshot = "snapshots" }
 
 -- The candidate of a name: of the entry's own package, else of any.
@@ -134,7 +135,7 @@ end
 ---@param project table
 ---@param index table<string, table<string, dex.Candidate[]>> by kind and name
 function M.attach(project, index)
-  for _, section in ipairs { "models", "seeds", "snapshots", "analyses", "data_tests" } do
+  for _, section in ipairs { "models", "seeds", "snapshots", "analyses", "data_tests", "functions" } do
     for _, entry in ipairs(project.entries[section]) do
       project.problems:try({ file = entry.file.display, line = entry.line }, attach_entry, project, index, entry)
     end

@@ -171,7 +171,7 @@ local function read_entry(project, entry, has_jinja, ctx)
     rename_in(data, "columns", entry.file, entry.lines, what)
     rename_in(data, "versions", entry.file, entry.lines, what)
     move_to_config(data, entry)
-  elseif entry.section == "analyses" or entry.section == "data_tests" then
+  elseif entry.section == "analyses" or entry.section == "data_tests" or entry.section == "functions" then
     move_to_config(data, entry)
   end
   entry.data = data

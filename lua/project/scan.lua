@@ -16,12 +16,15 @@ local M = {}
 ---@class dex.Capture
 ---@field refs table
 ---@field sources table
+---@field functions table
+---@field metrics table
 ---@field config table
 ---@field macros table<string, boolean>
 
 ---@return dex.Capture
 function M.new_capture()
-  return { refs = value.list(), sources = value.list(), config = value.dict(), macros = {} }
+  return { refs = value.list(), sources = value.list(), functions = value.list(), metrics = value.list(),
+    config = value.dict(), macros = {} }
 end
 
 local handlers = {}

@@ -98,7 +98,7 @@ local function promote(rows)
   end
 end
 
-local function check_dicts(entry, given, rows)
+local function check_dicts(entry, rows)
   for i, row in ipairs(rows) do
     if not value.is_dict(row) then
       bad(entry, rows, i, "a row is a mapping of columns to values", "- {id: 1, name: 'x'}")
@@ -119,7 +119,7 @@ local function rows_of(project, entry, given, what)
       bad(entry, given, "rows", "`rows` must be a list of mappings",
         type(rows) == "string" and "for a text write `format: csv` or `format: sql`" or nil)
     end
-    rows = check_dicts(entry, given, value.copy(rows))
+    rows = check_dicts(entry, value.copy(rows))
   elseif not file and type(rows) ~= "string" then
     bad(entry, given, "rows", ("`rows` must be a text in the format %s"):format(format))
   elseif format == "csv" then
@@ -149,7 +149,8 @@ local function inputs(project, entry)
     local text = given.input:match("^%s*(.-)%s*$")
     local call = text ~= "this" and literal.call(text)
     if text ~= "this" and not (call and (call.name == "ref" or call.name == "source")) then
-      bad(entry, given, "input", ("'%s' is no input"):format(text), "an input is ref('...'), source('...', '...') or this")
+      bad(entry, given, "input", ("'%s' is no input"):format(text),
+        "an input is ref('...'), source('...', '...') or this")
     end
     list[i] = fixture_node(project, entry, given, what)
   end
@@ -170,7 +171,7 @@ local function tested_model(project, entry)
 end
 
 -- A model that asks is_incremental() is told the answer by the test.
-local function check_incremental(project, entry, node, given)
+local function check_incremental(entry, node, given)
   local asks = false
   for _, id in ipairs(node.depends_on.macros) do asks = asks or id == "macro.dbt.is_incremental" end
   if not asks then return end
@@ -265,8 +266,9 @@ local function place(project, entry, node, disabled)
     return
   end
   if project.unit_tests[id] then
-    err.raise { code = 116, message = ("two unit tests of model '%s' have the name '%s': the other one is in %s, line %d")
-      :format(node.model, entry.name, project.info[id].display, project.info[id].line), file = entry.file.display,
+    local other = project.info[id]
+    err.raise { code = 116, message = ("two unit tests of model '%s' have the name '%s': the other one is in %s, "
+      .. "line %d"):format(node.model, entry.name, other.display, other.line), file = entry.file.display,
       line = entry.line }
   end
   project.unit_tests[id] = node
@@ -287,7 +289,7 @@ local function load_one(project, entry)
   local fqn = fqn_of(entry)
   local settings = config_of(project, entry, fqn)
   disabled = disabled or not settings.enabled
-  if not disabled then check_incremental(project, entry, model, given) end
+  if not disabled then check_incremental(entry, model, given) end
   local of = { model = data.model, given = given, expect = expect, name = entry.name, package_name = entry.package.name,
     path = entry.file.path, original_file_path = entry.file.original, fqn = fqn,
     description = opt(data.description) or "", overrides = overrides_of(project, entry), config = settings,

@@ -250,6 +250,14 @@ function members.source(state)
   return function(...) return resolve.run_source(state, ...) end
 end
 
+members["function"] = function(state)
+  return function(...) return resolve.run_function(state, ...) end
+end
+
+function members.metric(state)
+  return function(...) return resolve.run_metric(state, ...) end
+end
+
 local function no_relation(node)
   return node.resource_type == "operation" or node.resource_type == "macro"
 end
@@ -414,6 +422,9 @@ function parse_members.ref(state)
 end
 function parse_members.source(state)
   return function(...) return resolve.parse_source(state, ...) end
+end
+parse_members["function"] = function(state)
+  return function(...) return resolve.parse_function(state, ...) end
 end
 function parse_members.metric(state)
   return function(...) return resolve.parse_metric(state, ...) end

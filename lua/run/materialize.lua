@@ -155,6 +155,28 @@ end
 --- A statement of build:main has dropped a relation, and the views that read it.
 function Build:forget(relation) self.state.run.cache:drop(relation, self.state) end
 
+--- The overloads of a function, each as a build of its own whose `model` has the overload's arguments, result and
+--- body: an iterator. May wait: the bodies are rendered.
+---@return fun(): dex.Build|nil
+function Build:overloads()
+  local state, i = self.state, 0
+  return function()
+    i = i + 1
+    local overload = opt(self.node.overloads) and self.node.overloads[i]
+    if not overload then return nil end
+    local own = setmetatable({ node = value.copy_dict(self.node), model_view = false, context = false,
+      macro_context = false }, { __index = state })
+    local info = state.info.overloads[overload.defined_in]
+    own.context = require("run.context").node(own)
+    overload.compiled_body = info.template:render(own.context)
+    own.node.compiled_code, own.node.arguments = overload.compiled_body, overload.arguments
+    own.node.returns = opt(overload.returns) or self.node.returns
+    own.model_view = false
+    return setmetatable({ state = own, node = own.node, config = self.config, sql = own.node.compiled_code,
+      target = self.target, full_refresh = self.full_refresh }, Build)
+  end
+end
+
 --- Work for the end of the transaction, behind the post-hooks.
 function Build:finally(fn)
   local list = self.state.finally or {}

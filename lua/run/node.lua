@@ -155,7 +155,7 @@ local function build_model(state)
   return (state.batches and microbatch.build or materialize.run)(state)
 end
 
-local builders = { model = build_model, snapshot = materialize.run, seed = seed.run, test = data_test.run,
+local builders = { model = build_model, ["function"] = materialize.run, snapshot = materialize.run, seed = seed.run, test = data_test.run,
   unit_test = unit_test.run, source = freshness.run }
 
 -- What the node's own statement did: {message, code, rows_affected}, or nil.
@@ -306,6 +306,9 @@ local function add_result(run, result)
   if result.status == "fail" then run:emit("test_failed", result) end
 end
 
+-- The command that builds a kind of node by itself.
+local rerun_commands = { model = "run", ["function"] = "build" }
+
 local function fail_result(state, result, ctx)
   local run, node = state.run, state.node
   local e = failure.of_node(run, node, ctx.error, ctx.failed_phase or ctx.phase)
@@ -313,7 +316,7 @@ local function fail_result(state, result, ctx)
   result.committed = ctx.committed or nil
   if not is_test(state) then
     local kind = node.resource_type
-    result.rerun = ("dex-lua %s --select %s"):format(kind == "model" and "run" or kind, node.name)
+    result.rerun = ("dex-lua %s --select %s"):format(rerun_commands[kind] or kind, node.name)
   end
   if result.committed then
     e.hint = e.hint or "the node itself is built and committed: only what follows the commit failed"

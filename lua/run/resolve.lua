@@ -177,7 +177,54 @@ M.run_source = value.fn("source(state, *args)", function(state, args)
   return narrowed(state, relations.of_node(project, target), target)
 end)
 
--- What is not there yet: metrics and functions are for projects that need no database to be understood.
-M.parse_metric = value.fn("metric(state, *args)", function(_, args) return value.or_none(args[#args]) end)
+-- Functions and metrics ------------------------------------------------------------------------
+
+-- The one or two words of function() and metric() as a list.
+local function words_of(fn, args)
+  if #args < 1 or #args > 2 then
+    bad(fn, ("takes one or two names, not %d"):format(#args), ("%s('name') or %s('package', 'name')"):format(fn, fn))
+  end
+  for i = 1, #args do
+    if type(args[i]) ~= "string" then bad(fn, "needs names as text, not " .. kind(args[i])) end
+  end
+  return value.list(table.move(args, 1, #args, 1, {}))
+end
+
+M.parse_function = value.fn("function(state, *args)", function(state, args)
+  local functions = state.capture.functions
+  functions[#functions + 1] = words_of("function", args)
+  return relations.with(own_relation(state), { type = "function" })
+end)
+
+M.run_function = value.fn("function(state, *args)", function(state, args)
+  local words = words_of("function", args)
+  local target, disabled, names = graph.find_other(state.project, "function", state.node.package_name, words[#words],
+    words[2] and words[1])
+  if not target then
+    err.raise { code = 233, message = ("function('%s') %s"):format(table.concat(words, "', '"),
+      disabled and "is disabled" or "was not found"), hint = err.did_you_mean(words[#words], names) }
+  end
+  check_known(state, target, ("function('%s')"):format(table.concat(words, "', '")))
+  return relations.with(relations.of_node(state.project, target), { type = "function" })
+end)
+
+-- A metric is no relation: its name is what a template gets.
+M.parse_metric = value.fn("metric(state, *args)", function(state, args)
+  local words = words_of("metric", args)
+  local metrics = state.capture.metrics
+  metrics[#metrics + 1] = words
+  return words[#words]
+end)
+
+M.run_metric = value.fn("metric(state, *args)", function(state, args)
+  local words = words_of("metric", args)
+  local target, disabled, names = graph.find_other(state.project, "metric", state.node.package_name, words[#words],
+    words[2] and words[1])
+  if not target then
+    err.raise { code = 233, message = ("metric('%s') %s"):format(table.concat(words, "', '"),
+      disabled and "is disabled" or "was not found"), hint = err.did_you_mean(words[#words], names) }
+  end
+  return target.name
+end)
 
 return M
