@@ -201,7 +201,7 @@ local function unresolved_other(project, node, kind, words, disabled, names)
     return { code = 304, file = file, line = line,
       message = ("%s depends on the %s '%s', which is disabled"):format(describe(node), kind, name) }
   end
-  return { code = 311, file = file, line = line,
+  return { code = 315, file = file, line = line,
     message = ("%s depends on a %s named '%s', which was not found"):format(describe(node), kind, name),
     hint = err.did_you_mean(name, names) }
 end

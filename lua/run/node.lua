@@ -155,7 +155,8 @@ local function build_model(state)
   return (state.batches and microbatch.build or materialize.run)(state)
 end
 
-local builders = { model = build_model, ["function"] = materialize.run, snapshot = materialize.run, seed = seed.run, test = data_test.run,
+local builders = { model = build_model, ["function"] = materialize.run, snapshot = materialize.run, seed = seed.run,
+  test = data_test.run,
   unit_test = unit_test.run, source = freshness.run }
 
 -- What the node's own statement did: {message, code, rows_affected}, or nil.
