@@ -1,6 +1,7 @@
 --- A project: everything that its files say, resolved and checked. Loading reads files and runs templates with
 -- `execute` false; it touches no database. The steps below are in order, each needs the ones before it.
 
+local checks = require "project.checks"
 local collecting = require "project.collecting"
 local config = require "project.config"
 local context = require "project.context"
@@ -144,6 +145,7 @@ local function load(opts)
   graph.resolve(project)
   render_descriptions(project)
   primary_keys.infer(project)
+  checks.run(project)
   config.check_unused(project)
   project.problems:check()
   project.warnings = project.problems.warnings
