@@ -67,7 +67,7 @@ test-fast: ## C unit tests, Lua tests and the templates' corpus, without the com
 
 # DONE=test leaves out what `make test` has just run.
 test-all: ## everything: `make test`, then the tests in browsers and of sanitizer builds
-	@tests/deps.sh build run test
+	@tests/deps.sh build run test browser
 	@tests/run.sh $(if $(filter test,$(DONE)),,check unit lua jinja e2e fault) browser san
 
 check: ## layers, sizes, formatting, luacheck, documentation

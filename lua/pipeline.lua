@@ -22,6 +22,7 @@ M.commands = {
   ls = { "steps.load", "steps.select", "inspect.list" },
   parse = { "steps.load", "steps.write_manifest" },
   operation = { "steps.load", "operation.dispatch" },
+  docs = { "docs.run" },
   ["run-operation"] = { "steps.load", "run_operation.run" },
   retry = { "retry.run" },
   init = { "init.run" },

@@ -1,8 +1,8 @@
 #!/bin/sh
-# tests/deps.sh SET...: looks for what building (build), running the example (run) and testing (test) need, and installs
-# what is missing: by apt-get, as root or through sudo. Without apt it names the packages and stops with status 1.
-# Prints nothing when nothing is missing. Sets are looked at by what they must give, not by packages: a PostgreSQL from
-# anywhere will do.
+# tests/deps.sh SET...: looks for what building (build), running the example (run), testing (test) and testing in a
+# browser (browser) need, and installs what is missing: by apt-get, as root or through sudo. Without apt it names the
+# packages and stops with status 1. Prints nothing when nothing is missing. Sets are looked at by what they must give,
+# not by packages: a PostgreSQL from anywhere will do.
 cd "$(dirname "$0")/.." || exit 2
 missing= # packages, by Debian's names
 reason=  # and what each was wanted for
@@ -69,11 +69,16 @@ look_test() {
   tool clang-format clang-format
 }
 
+look_browser() {
+  command -v chromium > /dev/null 2>&1 || command -v chromium-browser > /dev/null 2>&1 ||
+    command -v google-chrome > /dev/null 2>&1 || need chromium "the tests in a browser"
+}
+
 [ $# -gt 0 ] || set -- build run test
 for name; do
   case $name in
-    build | run | test) "look_$name" ;;
-    *) echo "tests/deps.sh: no set is called $name: build, run, test" >&2; exit 2 ;;
+    build | run | test | browser) "look_$name" ;;
+    *) echo "tests/deps.sh: no set is called $name: build, run, test, browser" >&2; exit 2 ;;
   esac
 done
 [ -n "$missing" ] || exit 0

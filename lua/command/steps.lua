@@ -14,6 +14,7 @@ M.builds = {
   test = { types = { "test", "unit_test" } },
   seed = { types = { "seed" } },
   snapshot = { types = { "snapshot" } },
+  docs = { types = { "model", "seed", "snapshot", "test" } },
   compile = { types = { "model", "seed", "snapshot", "function", "test", "analysis" } },
   ls = { types = { "model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
     "semantic_model", "unit_test", "function" }, more_types = { "analysis" } },

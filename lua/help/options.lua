@@ -63,6 +63,8 @@ M.options = {
   { name = "output-keys", arg = "KEY", many = true, help = "Keys of the json output" },
   { name = "args", arg = "YAML", help = "Arguments, as a YAML mapping: '{role: analytics}'" },
   { name = "arg", short = "a", arg = "KEY=VALUE", each = true, help = "One argument; may be repeated" },
+  { name = "compile", negatable = true, only = "docs", help = "--no-compile leaves out the compiled SQL" },
+  { name = "empty-catalog", only = "docs", help = "Do not ask the database for columns" },
   { name = "sql", arg = "SQL", help = "SQL with Jinja in place of a macro" },
   { name = "batch", help = "Render JSON lines from standard input to standard output" },
   { name = "context", arg = "JSON", help = "Variables of the template, a JSON object" },
@@ -164,6 +166,11 @@ M.commands = {
       { "run NAME", "Run one and print the rows that it selects" } },
     examples = { "dex-lua operation ls",
       "dex-lua operation run permissions/grant_analytics_access \\\n      --args '{role: analytics}'" } },
+  { name = "docs", args = "generate", summary = "Make the documentation: one page, opened from disk",
+    options = sets(selection, { "compile", "empty-catalog", "threads" }, connection, logging),
+    text = "Writes target/manifest.json, target/catalog.json and target/index.html, a page that needs no\n" ..
+      "server: nodes with columns, tests, hooks, SQL and lineage.",
+    examples = { "dex-lua docs generate", "dex-lua docs generate --no-compile --empty-catalog" } },
   { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
     options = sets({ "args", "sql" }, connection, logging),
     text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..

@@ -90,6 +90,15 @@ function M.sources(job, results, path)
     "results", list, "elapsed_time", time.now() - job.started_at)))
 end
 
+--- Writes catalog.json.
+---@param job table of lua/pipeline.lua
+---@param catalog table of lua/run/catalog.lua
+function M.catalog(job, catalog)
+  write(job.target_path .. "/catalog.json", dict(
+    "metadata", metadata(job, "https://schemas.getdbt.com/dbt/catalog/v1.json"),
+    "nodes", catalog.nodes, "sources", catalog.sources, "errors", none))
+end
+
 local hook_fields = { "node", "name", "kind", "phase", "place", "file", "line", "transaction", "started_at", "seconds",
   "rows", "status", "message", "sql" }
 

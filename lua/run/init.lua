@@ -324,15 +324,25 @@ end
 function M.compile(job)
   local run = M.new(job)
   run.nodes = {}
-  run:emit("run_start", { total = #job.selected, lines = {}, nodes = {} })
+  local ids = {}
+  for _, id in ipairs(job.selected) do
+    if members.runnable(run.project, id).resource_type ~= "seed" then ids[#ids + 1] = id end
+  end
+  run:emit("run_start", { total = #ids, lines = {}, nodes = {} })
   with_connection(run, function(conn)
     prepare_database(run, conn, plan.schemas(plan.make(run.project, run.selected, false)), false)
-    for _, id in ipairs(job.selected) do
-      local node = members.runnable(run.project, id)
-      if node.resource_type ~= "seed" then run:emit("node_end", compile_one(run, conn, id)) end
-    end
+    for _, id in ipairs(ids) do run:emit("node_end", compile_one(run, conn, id)) end
   end)
   return { results = run.results, hooks = {} }
+end
+
+--- What the database holds of the project. May wait.
+---@param job table
+---@param only? table<string, boolean> unique_ids; nil for all
+---@return table catalog of lua/run/catalog.lua
+function M.catalog(job, only)
+  local run = M.new(job)
+  return with_connection(run, function(conn) return require("run.catalog").read(run, conn, only) end)
 end
 
 --- Runs the query of one node with a limit. May wait.

@@ -1,0 +1,128 @@
+"use strict";
+
+// The lineage picture: nodes in columns by their distance from the sources, drawn as SVG, moved by dragging and by the
+// wheel. `graph` has nodes, parents and children (lists of indexes).
+const Lineage = (() => {
+  const WIDTH = 190, HEIGHT = 26, GAP_X = 60, GAP_Y = 12;
+
+  // What lies within `up` steps before and `down` steps behind the given nodes.
+  function around(graph, centre, up, down, wanted) {
+    const found = new Set(centre);
+    for (const [edges, steps] of [[graph.parents, up], [graph.children, down]]) {
+      let edge = [...centre];
+      for (let i = 0; i < steps && edge.length; i++) {
+        const next = [];
+        for (const at of edge)
+          for (const other of edges[at])
+            if (!found.has(other) && wanted(graph.nodes[other])) { found.add(other); next.push(other); }
+        edge = next;
+      }
+    }
+    return found;
+  }
+
+  // The column of each node: one more than the last of its parents. Without recursion, as chains may be long.
+  function columns(graph, chosen) {
+    const column = new Map(), waits = new Map(), ready = [];
+    for (const at of chosen) {
+      const n = graph.parents[at].filter(p => chosen.has(p)).length;
+      waits.set(at, n);
+      column.set(at, 0);
+      if (n === 0) ready.push(at);
+    }
+    for (let i = 0; i < ready.length; i++)
+      for (const child of graph.children[ready[i]]) {
+        if (!chosen.has(child)) continue;
+        column.set(child, Math.max(column.get(child), column.get(ready[i]) + 1));
+        waits.set(child, waits.get(child) - 1);
+        if (waits.get(child) === 0) ready.push(child);
+      }
+    return column;
+  }
+
+  // Places: within a column each node goes near the middle of its neighbours, a few times over.
+  function layout(graph, chosen) {
+    const column = columns(graph, chosen), rows = [];
+    for (const [at, c] of column) (rows[c] = rows[c] || []).push(at);
+    const place = new Map();
+    const number = row => row.forEach((at, i) => place.set(at, i - (row.length - 1) / 2));
+    rows.forEach(number);
+    for (let round = 0; round < 6; round++) {
+      const forward = round % 2 === 0, edges = forward ? graph.parents : graph.children;
+      const order = forward ? rows : [...rows].reverse();
+      for (const row of order) {
+        const middle = new Map(row.map(at => {
+          const near = edges[at].filter(o => chosen.has(o));
+          const sum = near.reduce((s, o) => s + place.get(o), 0);
+          return [at, near.length ? sum / near.length : place.get(at)];
+        }));
+        row.sort((a, b) => middle.get(a) - middle.get(b));
+        number(row);
+      }
+    }
+    const boxes = new Map();
+    for (const [at, c] of column)
+      boxes.set(at, { x: c * (WIDTH + GAP_X), y: place.get(at) * (HEIGHT + GAP_Y) });
+    return boxes;
+  }
+
+  function element(name, attributes, parent) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const key in attributes) made.setAttribute(key, attributes[key]);
+    if (parent) parent.appendChild(made);
+    return made;
+  }
+
+  function movable(svg, box) {
+    const show = () => svg.setAttribute("viewBox", `${box.x} ${box.y} ${box.w} ${box.h}`);
+    let from = null;
+    svg.addEventListener("pointerdown", e => { from = { x: e.clientX, y: e.clientY }; });
+    svg.addEventListener("pointermove", e => {
+      if (!from || !(e.buttons & 1)) return;
+      const scale = box.w / svg.clientWidth;
+      box.x -= (e.clientX - from.x) * scale;
+      box.y -= (e.clientY - from.y) * scale;
+      from = { x: e.clientX, y: e.clientY };
+      show();
+    });
+    svg.addEventListener("wheel", e => {
+      e.preventDefault();
+      const by = e.deltaY > 0 ? 1.15 : 1 / 1.15, area = svg.getBoundingClientRect();
+      const px = (e.clientX - area.left) / area.width, py = (e.clientY - area.top) / area.height;
+      box.x += box.w * (1 - by) * px;
+      box.y += box.h * (1 - by) * py;
+      box.w *= by;
+      box.h *= by;
+      show();
+    }, { passive: false });
+    show();
+  }
+
+  // Draws the chosen nodes into `holder`; `self` is marked.
+  function draw(holder, graph, chosen, self, colour) {
+    holder.textContent = "";
+    const boxes = layout(graph, chosen), svg = element("svg", { role: "img", "aria-label": "Lineage" }, holder);
+    let left = Infinity, top = Infinity, right = -Infinity, bottom = -Infinity;
+    for (const [at, b] of boxes)
+      for (const child of graph.children[at]) {
+        const c = boxes.get(child);
+        if (!c) continue;
+        const x1 = b.x + WIDTH, y1 = b.y + HEIGHT / 2, y2 = c.y + HEIGHT / 2, bend = GAP_X / 2;
+        element("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${c.x - bend} ${y2} ${c.x} ${y2}` }, svg);
+      }
+    for (const [at, b] of boxes) {
+      const node = graph.nodes[at], link = element("a", { href: "#/" + encodeURIComponent(node.id) }, svg);
+      if (at === self) link.setAttribute("class", "self");
+      element("title", {}, link).textContent = `${node.kind} ${node.name}`;
+      element("rect", { x: b.x, y: b.y, width: WIDTH, height: HEIGHT, class: "k-" + colour(node) }, link);
+      const text = node.name.length > 27 ? node.name.slice(0, 26) + "…" : node.name;
+      element("text", { x: b.x + 9, y: b.y + 17 }, link).textContent = text;
+      left = Math.min(left, b.x); right = Math.max(right, b.x + WIDTH);
+      top = Math.min(top, b.y); bottom = Math.max(bottom, b.y + HEIGHT);
+    }
+    const w = Math.max(right - left + 40, 700), h = Math.max(bottom - top + 40, 250);
+    movable(svg, { x: (left + right - w) / 2, y: (top + bottom - h) / 2, w, h });
+  }
+
+  return { around, draw };
+})();
