@@ -28,6 +28,7 @@ M.commands = {
   init = { "init.run" },
   source = { "steps.load", "source.dispatch" },
   debug = { "debug.run" },
+  deps = { "deps.run" },
   clean = { "clean.run" },
   db = { "private_server.run" },
   render = { "meta.render" },

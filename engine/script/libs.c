@@ -7,6 +7,7 @@
 int luaopen_lpeg(lua_State *L);
 
 static const luaL_Reg modules[] = {
+    { "dex.child", luaopen_dex_child },
     { "dex.core", luaopen_dex_core }, { "dex.csv", luaopen_dex_csv },
     { "dex.db", luaopen_dex_db },     { "dex.embed", luaopen_dex_embed },
     { "dex.env", luaopen_dex_env },   { "dex.fs", luaopen_dex_fs },

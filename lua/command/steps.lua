@@ -50,6 +50,9 @@ function M.load(job)
     target_path = given.target_path,
     invocation_id = job.invocation_id,
     args = job.args,
+    install = not given.no_deps and function(package)
+      require("deps").install(package, require("command.deps").options(job))
+    end or nil,
   }
   for _, warning in ipairs(job.project.warnings) do job.report:warning(warning) end
   job.target_path = job.project.target_path

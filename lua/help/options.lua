@@ -39,6 +39,10 @@ M.options = {
     help = "Folder of profiles.yml (else the project, then ~/.dbt)" },
   { name = "project-dir", arg = "DIR", env = "DBT_PROJECT_DIR", help = "Folder of the project (else this one)" },
   { name = "target-path", arg = "DIR", env = "DBT_TARGET_PATH", help = "Where artifacts are written" },
+  { name = "no-deps", help = "Do not install packages that are missing" },
+  { name = "upgrade", help = "The newest versions that packages.yml allows, not those of package-lock.yml",
+    only = "deps" },
+  { name = "lock", help = "Write package-lock.yml and install nothing", only = "deps" },
   { name = "vars", arg = "YAML", help = "Variables, as a YAML mapping: '{key: value}'" },
   { name = "log-format", arg = "FORMAT", choices = { "text", "json" }, env = "DBT_LOG_FORMAT", default = "text",
     help = "text, or json: one event a line" },
@@ -74,7 +78,7 @@ M.options = {
   { name = "help", short = "h", help = "Show this help" },
 }
 
-local connection = { "target", "profile", "profiles-dir", "project-dir", "vars" }
+local connection = { "target", "profile", "profiles-dir", "project-dir", "vars", "no-deps" }
 local logging = { "log-format", "log-level", "debug", "quiet", "use-colors", "target-path" }
 local selection = { "select", "exclude", "selector", "resource-type", "exclude-resource-type", "indirect-selection",
   "state", "defer", "favor-state", "defer-state" }
@@ -146,6 +150,12 @@ M.commands = {
     text = "Where the project and the profile were found, what is used to connect (passwords masked), and\n" ..
       "whether the database answers. The status is 1 when something of it is wrong.",
     examples = { "dex-lua debug --target prod" } },
+  { name = "deps", summary = "Install the packages of packages.yml or dependencies.yml",
+    options = sets({ "upgrade", "lock", "project-dir", "vars" }, logging),
+    text = "Local packages, git repositories, archives, and packages of an index (DEX_PACKAGE_HUB_URL, else\n" ..
+      "dbt's) come into dbt_packages/, in the versions of package-lock.yml as long as that belongs to\n" ..
+      "what is asked for. Other commands install packages that are missing by themselves.",
+    examples = { "dex-lua deps", "dex-lua deps --upgrade" } },
   { name = "clean", summary = "Delete what the project file names under clean-targets",
     options = sets(connection, logging),
     text = "Only folders inside the project are deleted. The private server's data (.dex) stays; that is\n" ..

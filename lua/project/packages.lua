@@ -1,45 +1,17 @@
---- The packages of a project: those installed under dbt_packages/, and local ones that packages.yml names by
--- their path. (Fetching packages is another command's work.)
+--- The packages of a project: those installed in its folder of packages (dbt_packages), and local ones that
+-- packages.yml names by their path. lua/deps installs them.
 
 local context = require "project.context"
+local deps = require "deps"
+local entries = require "deps.entries"
 local err = require "err"
 local fs = require "dex.fs"
 local lines_of = require("project.lines").of
+local lock = require "deps.lock"
 local root = require "project.root"
-local tree = require "project.tree"
 local value = require "jinja.value"
-local yaml = require "dex.yaml"
 
 local M = {}
-
--- What a project asks for: {entry, file, line} in order.
-local function wanted(project_root, opts)
-  local found = {}
-  for _, name in ipairs { "packages.yml", "dependencies.yml" } do
-    local path = project_root.dir .. "/" .. name
-    if fs.exists(path) then
-      local display = project_root.prefix .. name
-      local content, lines = yaml.decode(fs.read(path), display)
-      local list = value.is_dict(content) and value.opt(content.packages)
-      if list then
-        if not value.is_list(list) then
-          err.raise { code = 119, message = "`packages` must be a list", file = display, line = lines_of(lines, content,
-            "packages") }
-        end
-        for i, entry in ipairs(list) do
-          if value.is_dict(entry) then
-            if name == "packages.yml" then
-              entry = tree.render(entry, { context = context.profile(opts.vars, {}), file = display, lines = lines },
-                { "packages", tostring(i - 1) })
-            end
-            found[#found + 1] = { entry = entry, file = display, line = lines_of(lines, list, i) }
-          end
-        end
-      end
-    end
-  end
-  return found
-end
 
 local function installed(dir)
   local found = {}
@@ -55,8 +27,9 @@ end
 
 -- The folder name that an entry is expected to have.
 local function folder_name(entry)
-  local named = value.opt(entry.name) or value.opt(entry.package) or value.opt(entry.git) or value.opt(entry.tarball)
-  return named and (tostring(named):gsub("%.git$", ""):match("[^/]+$")) or "?"
+  local data = entry.data
+  local named = value.opt(data.name) or data.package or data.git or data.tarball
+  return tostring(named):gsub("%.git$", ""):match("[^/]+$") or "?"
 end
 
 local function add(project, dir, prefix, opts)
@@ -75,56 +48,97 @@ local function add(project, dir, prefix, opts)
   return package
 end
 
--- Local packages are read where they are; their own local packages too.
-local function add_local(project, package, opts)
-  for _, want in ipairs(wanted(package, opts)) do
-    local path = value.opt(want.entry["local"])
+local function names_of(chain, from)
+  local names = {}
+  for i = from, #chain do names[#names + 1] = chain[i].name end
+  names[#names + 1] = chain[from].name
+  return table.concat(names, " -> ")
+end
+
+-- Local packages are read where they are; their own local packages too. `chain` is who asked for whom.
+local function add_local(project, chain, opts)
+  local package = chain[#chain]
+  for _, entry in ipairs(entries.read(package, opts)) do
+    local path = entry.kind == "local" and entry.data["local"]
     if path then
+      local prefix = path:sub(1, 1) == "/" and "" or package.prefix
       local dir = path:sub(1, 1) == "/" and path or package.dir .. "/" .. path
-      if not fs.isdir(dir) then dir = project.packages[1].dir .. "/" .. path end -- where dbt looks
+      if not fs.isdir(dir) then dir, prefix = project.packages[1].dir .. "/" .. path, "" end -- where dbt looks
       if not fs.isdir(dir) then
-        err.raise { code = 119, message = ("the local package '%s' does not exist"):format(path), file = want.file,
-          line = want.line }
+        err.raise { code = 119, message = ("the local package '%s' does not exist"):format(path), file = entry.file,
+          line = entry.line }
       end
       local real = fs.realpath(dir)
+      for i, link in ipairs(chain) do
+        if fs.realpath(link.dir) == real then
+          err.raise { code = 126, message = "packages ask for each other in a circle: " .. names_of(chain, i),
+            file = entry.file, line = entry.line }
+        end
+      end
       local known
-      for _, other in ipairs(project.packages) do known = known or fs.realpath(other.dir) == real end
-      if not known then
-        local added = add(project, real, (path:sub(1, 1) == "/" and path or package.prefix .. path) .. "/", opts)
-        if added then add_local(project, added, opts) end
+      for _, other in ipairs(project.packages) do known = fs.realpath(other.dir) == real and other or known end
+      local added = known or add(project, real, prefix .. path .. "/", opts)
+      if added then
+        local longer = table.move(chain, 1, #chain, 1, {})
+        longer[#longer + 1] = added
+        add_local(project, longer, opts)
       end
     end
   end
 end
 
+-- What is asked for and not installed, as names; nil when nothing is. The lock file knows the names for certain; without
+-- it they are guessed, and as many packages as are asked for are taken for the right ones.
+local function missing(package, wanted, there, opts)
+  local present = {}
+  for _, name in ipairs(there) do present[name] = true end
+  local absent, remote, first = {}, 0, nil
+  local locked = lock.read(package, context.profile(opts.vars, {}))
+  if locked and locked.checksum == lock.checksum(wanted) then
+    for _, entry in ipairs(locked.entries) do
+      local name = value.opt(entry.data.name)
+      if entry.kind ~= "local" and name and not present[name] then
+        absent[#absent + 1], first = name, first or wanted[1]
+      end
+    end
+  else
+    for _, entry in ipairs(wanted) do
+      if entry.kind ~= "local" then
+        remote = remote + 1
+        if not present[folder_name(entry)] then
+          absent[#absent + 1], first = folder_name(entry), first or entry
+        end
+      end
+    end
+    if #there >= remote then return nil end
+  end
+  return absent[1] and absent, first
+end
+
+local function warn_with(project) return function(fields) project.problems:warn(fields) end end
+
 --- Adds the packages to project.packages, after the root.
 ---@param project table with `packages` = {root}, `vars`, `problems`
----@param opts {vars: table, target: table}
+---@param opts {vars: table, target: table, install: fun(package: table)|nil} `install` brings what is missing
 function M.load(project, opts)
   local package = project.packages[1]
+  local dir = deps.folder(package)
+  local wanted = entries.read(package, { vars = opts.vars, warn = warn_with(project) })
+  local absent, first = missing(package, wanted, installed(dir), opts)
+  if absent and opts.install then
+    opts.install(package)
+  elseif absent then
+    err.raise { code = 119, message = ("%s not installed in %s: %s"):format(#absent == 1 and "a package is"
+      or "packages are", package.prefix .. package.packages_install_path, table.concat(absent, ", ")),
+      file = first.file, line = first.line, hint = "run `dex-lua deps`" }
+  end
   local folder = package.packages_install_path
-  local dir = package.dir .. "/" .. folder
-  local there = installed(dir)
-  local present = {}
-  for _, name in ipairs(there) do
-    present[name] = true
-    project.problems:try(nil, add, project, dir .. "/" .. name, package.prefix .. folder .. "/" .. name .. "/", opts)
+  local prefix = folder:sub(1, 1) == "/" and folder or package.prefix .. folder
+  for _, name in ipairs(installed(dir)) do
+    local display = prefix .. "/" .. name .. "/"
+    project.problems:try(nil, add, project, fs.realpath(dir .. "/" .. name), display, opts)
   end
-  local remote, missing = 0, {}
-  for _, want in ipairs(wanted(package, opts)) do
-    if not value.opt(want.entry["local"]) then
-      remote = remote + 1
-      if not present[folder_name(want.entry)] then missing[#missing + 1] = want end
-    end
-  end
-  if #there < remote and missing[1] then
-    local names = {}
-    for i, want in ipairs(missing) do names[i] = folder_name(want.entry) end
-    err.raise { code = 119, message = ("%s not installed in %s: %s"):format(#names == 1 and "a package is"
-      or "packages are", package.prefix .. folder, table.concat(names, ", ")), file = missing[1].file,
-      line = missing[1].line }
-  end
-  add_local(project, package, opts)
+  add_local(project, { package }, opts)
 end
 
 return M

@@ -550,7 +550,7 @@ fails("a version of dbt that is not there",
   "120 dbt_project.yml:3: package 'shop' needs dbt >=2.0.0; dex-lua does as dbt 1.12.3 does")
 fails("a package that is not installed",
   { ["packages.yml"] = "packages:\n- package: dbt-labs/dbt_utils\n  version: 1.0.0\n" },
-  "119 packages.yml:2: a package is not installed in dbt_packages: dbt_utils")
+  "119 packages.yml:2: a package is not installed in dbt_packages: dbt_utils (run `dex-lua deps`)")
 
 test("template errors name file and line", function()
   local function failure(source) return (fixture.failure { ["models/a.sql"] = source }) end
