@@ -162,6 +162,18 @@ end
 
 local function describe(node) return ("%s '%s'"):format(node.resource_type, node.name) end
 
+-- What a reference to a version that is not there may have meant.
+local function versions_hint(project, name)
+  local found = {}
+  for key in pairs(project.index.refs) do
+    local base, version = key:match("^(.*)%.v(.-)$")
+    if base == name then found[#found + 1] = version end
+  end
+  if #found == 0 then return nil end
+  table.sort(found)
+  return ("its versions are %s"):format(table.concat(found, ", "))
+end
+
 local function unresolved_ref(project, node, ref, disabled, packages)
   local words = { opt(ref.package), ref.name }
   if words[1] == nil then words = { ref.name } end
@@ -179,7 +191,8 @@ local function unresolved_ref(project, node, ref, disabled, packages)
   end
   return { code = 301, file = file, line = line,
     message = ("%s depends on a node named '%s', which was not found"):format(describe(node), what),
-    hint = err.did_you_mean(ref.name, names_in(project.index.refs)) }
+    hint = opt(ref.version) and versions_hint(project, ref.name)
+      or err.did_you_mean(ref.name, names_in(project.index.refs)) }
 end
 
 local function unresolved_source(project, node, pair, disabled)

@@ -90,16 +90,29 @@ local function merged_config(base, own)
   return merged
 end
 
+-- Every version has a `v` of its own, and `latest_version` is one of them.
+local function check_versions(entry, versions, latest)
+  local seen, names = {}, {}
+  for i, version in ipairs(versions) do
+    local v = opt(version.v)
+    if v == nil or seen[v] then
+      err.raise { code = 113, message = v == nil and ("models '%s': a version needs `v`"):format(entry.name)
+        or ("models '%s': there are two versions %s"):format(entry.name, tostring(v)),
+        file = entry.file.display, line = lines_of(entry.lines, versions, i) }
+    end
+    seen[v], names[i] = true, tostring(v)
+  end
+  if latest ~= nil and not seen[latest] then
+    err.raise { code = 113, message = ("models '%s': latest_version is %s, and its versions are %s"):format(entry.name,
+      tostring(latest), table.concat(names, ", ")), file = entry.file.display,
+      line = lines_of(entry.lines, entry.data, "latest_version") or entry.line }
+  end
+end
+
 local function attach_versions(project, index, entry)
   local versions = entry.data.versions
   local latest = opt(entry.data.latest_version)
-  for i, version in ipairs(versions) do
-    if opt(version.v) == nil then
-      err.raise { code = 113, message = ("models '%s': a version needs `v`"):format(entry.name),
-        file = entry.file.display,
-        line = lines_of(entry.lines, versions, i) }
-    end
-  end
+  check_versions(entry, versions, latest)
   if latest == nil then
     latest = versions[1].v
     for _, version in ipairs(versions) do

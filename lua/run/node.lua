@@ -19,6 +19,7 @@ local statement = require "run.statement"
 local time = require "dex.time"
 local unit_test = require "run.unit_test"
 local value = require "jinja.value"
+local version_pointer = require "run.version_pointer"
 
 local M = {}
 
@@ -182,6 +183,9 @@ function handlers.build(state)
   if state.skipped then return end
   state.relations = builders[state.node.resource_type](state) or {}
   for _, relation in ipairs(state.relations) do state.run.cache:add(relation, state) end
+  if state.relations[1] and version_pointer.wanted(state.run.project, state.node) then
+    version_pointer.build(state, state.relations[1])
+  end
   publish(state)
 end
 
