@@ -9,6 +9,9 @@
 
 enum { BLOCK = 256 * 1024, CODE_UNREADABLE = 110, CODE_QUOTE = 161 };
 
+/* Of csv->ends. */
+enum { ENDS = 1, QUOTES = 2 };
+
 static int fill(struct csv *csv, struct err *e)
 {
     csv->block_from += (long long)csv->block_len;
@@ -33,6 +36,8 @@ int csv_open(struct csv *csv, const char *path, char delimiter, struct err *e)
         return err_sys(e, CODE_UNREADABLE, "cannot open the file");
     csv->block = mem_alloc(BLOCK);
     csv->delimiter = delimiter;
+    csv->ends['"'] = QUOTES;
+    csv->ends['\n'] = csv->ends['\r'] = csv->ends[(unsigned char)delimiter] = ENDS;
     csv->line = csv->row_line = 1;
     if (fill(csv, e) < 0) {
         csv_close(csv);
@@ -98,8 +103,8 @@ static int unquoted(struct csv *csv, int begun, struct err *e)
         const char *from = csv->block + csv->pos;
         const char *end = csv->block + csv->block_len;
         const char *p = from;
-        while (p < end && *p != csv->delimiter && *p != '\n' && *p != '\r') {
-            if (*p == '"')
+        while (p < end && csv->ends[(unsigned char)*p] != ENDS) {
+            if (csv->ends[(unsigned char)*p] == QUOTES)
                 csv->odd |= CSV_ODD_QUOTE;
             p++;
         }

@@ -29,6 +29,7 @@ enum csv_event {
 struct csv {
     int fd;
     char delimiter;
+    unsigned char ends[256]; /* 1 for what may end an unquoted cell, 2 for a quote, by byte */
     int eof;
     int newline;  /* '\n', '\r', or 'c' for CR LF; 0 until the first line end */
     int cell_due; /* the last byte read was a delimiter: one more cell follows */

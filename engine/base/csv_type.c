@@ -58,7 +58,7 @@ static int is_word(struct span s, const char *word)
 
 static int is_null(struct span trimmed)
 {
-    return trimmed.at == trimmed.end || is_word(trimmed, "null");
+    return trimmed.at == trimmed.end || (length(trimmed) == 4 && is_word(trimmed, "null"));
 }
 
 /* Numbers ------------------------------------------------------------------------------------- */
@@ -95,6 +95,12 @@ static int take_currency(struct span *s)
 /* Removes what agate removes around a number. */
 static void undress(struct number *n, struct span *s)
 {
+    if (length(*s) > 1 && *s->at == '-' && is_digit(s->at[1])) {
+        n->negative = 1;
+        s->at++;
+    }
+    if (length(*s) > 0 && is_digit(*s->at) && is_digit(s->end[-1]))
+        return; /* nearly all have nothing around them */
     while (s->at < s->end && (*s->at == '%' || s->end[-1] == '%')) {
         if (*s->at == '%')
             s->at++;
