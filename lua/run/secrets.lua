@@ -1,10 +1,23 @@
 --- Keeps secrets out of logs, records, compiled files and errors: the values of secret environment variables
--- (DBT_ENV_SECRET..., DEX_SECRET_...) and of the profile's password.
+-- (DBT_ENV_SECRET..., DEX_SECRET_...) and the profile's password where that is no common word.
 
 local env = require "dex.env"
 local opt = require("jinja.value").opt
 
 local M = {}
+
+-- A password of a few letters, or one that is the user's or the database's name as well ("postgres"), stands in
+-- innocent text everywhere: hiding it would spoil SQL and hide nothing.
+local SHORT = 8
+
+local function is_telling(params)
+  local password = opt(params.password)
+  if type(password) ~= "string" or #password < SHORT then return false end
+  for key, v in pairs(params) do
+    if key ~= "password" and v == password then return false end
+  end
+  return true
+end
 
 local function gather(project)
   local values, seen = {}, {}
@@ -18,7 +31,7 @@ local function gather(project)
     if name:find("^DBT_ENV_SECRET") or name:find("^DEX_SECRET_") then add(v) end
   end
   local profile = project.profile or {}
-  add(profile.params and opt(profile.params.password))
+  if profile.params and is_telling(profile.params) then add(profile.params.password) end
   for _, v in ipairs(profile.secrets or {}) do add(v) end
   table.sort(values, function(a, b) return #a > #b end)
   return values
