@@ -102,8 +102,14 @@ int private_site_enter(const char *root, int create, struct err *e)
     }
     if (choose_user(root, &st, &user, e) < 0)
         goto out;
-    if (st.st_uid == 0 && user.uid != 0 && fchown(fd, user.uid, user.gid) == 0)
+    if (st.st_uid == 0 && user.uid != 0) {
+        if (fchown(fd, user.uid, user.gid) < 0) {
+            fail(root, "", PRIVATE_NO_USER,
+                 "cannot give the folder to the user that PostgreSQL would run as", e);
+            goto out;
+        }
         st.st_uid = user.uid;
+    }
     if (st.st_uid != user.uid)
         foreign(root, st.st_uid, e);
     else if (fchdir(fd) < 0)
