@@ -1,23 +1,18 @@
---- Exposures and groups; the sections whose meaning comes later (metrics, semantic models, saved queries,
--- unit tests, functions) stay in project.entries as they were read.
+--- Exposures, which say who uses the models, and groups, which say who owns them.
 
 local build = require "project.node"
 local config = require "project.config"
 local err = require "err"
-local literal = require "project.literal"
+local jinja = require "jinja"
+local merge = require "project.merge"
 local scan = require "project.scan"
+local semantic = require "project.semantic"
+local shape = require "project.shape"
 local value = require "jinja.value"
 
 local M = {}
 
 local opt = value.opt
-
-local function fqn_of(entry)
-  local fqn = value.list { entry.package.name }
-  for part in entry.file.path:gmatch("([^/]+)/") do fqn[#fqn + 1] = part end
-  fqn[#fqn + 1] = entry.name
-  return fqn
-end
 
 local function owner_of(given)
   local owner = value.dict("email", value.or_none(given and opt(given.email)), "name",
@@ -26,48 +21,66 @@ local function owner_of(given)
   return owner
 end
 
+local exposure_shape = { name = "text!", type = "text!", owner = "dict!", description = "text", label = "text",
+  maturity = "text", url = "text", depends_on = "list", tags = "text or list", meta = "dict", config = "dict" }
+local types = { "dashboard", "notebook", "analysis", "ml", "application" }
+local maturities = { "low", "medium", "high" }
+
+local function settings_of(project, entry, fqn)
+  local data = entry.data
+  local own = opt(data.config) or value.dict()
+  local settings = value.dict("enabled", true, "tags", value.list(), "meta", value.dict())
+  local level = { settings = value.dict("tags", opt(data.tags) or value.list(), "meta",
+    opt(data.meta) or value.dict()) }
+  for _, one in ipairs(config.levels(project, "exposure", entry.package, fqn, { level, { settings = own } })) do
+    merge.level(settings, one.settings)
+  end
+  local tags = value.list()
+  merge.add_missing(tags, merge.listify(settings.tags))
+  table.sort(tags)
+  settings.tags = tags
+  return settings, value.copy(own)
+end
+
+-- What it depends on: each item is ref(), source() or metric().
+local function capture_of(project, entry, node)
+  local lines = {}
+  for i, text in ipairs(opt(entry.data.depends_on) or {}) do
+    if type(text) ~= "string" or not text:find("^%s*[%a_]+%s*%(.*%)%s*$") then
+      shape.fail(entry, { container = entry.data.depends_on, key = i }, ("exposure '%s': '%s' is no ref(), source() or "
+        .. "metric()"):format(entry.name, tostring(text)))
+    end
+    lines[#lines + 1] = "{{ " .. text .. " }}"
+  end
+  local source = table.concat(lines, "\n")
+  return scan.template(project, node, source, function()
+    return jinja.compile(source, { file = entry.file.display, line = shape.line(entry, entry.data, "depends_on") })
+  end)
+end
+
 local function load_exposure(project, entry)
   local data = entry.data
-  local fqn = fqn_of(entry)
-  local owner = opt(data.owner)
-  if not value.is_dict(owner) or not (opt(owner.name) or opt(owner.email)) then
-    err.raise { code = 113, message = ("exposure '%s' needs an `owner` with a name or an email"):format(entry.name) }
+  local what = ("exposure '%s'"):format(entry.name)
+  shape.check(project, entry, data, exposure_shape, what)
+  if not (opt(data.owner.name) or opt(data.owner.email)) then
+    shape.fail(entry, { container = data, key = "owner" }, what .. " needs an `owner` with a name or an email")
   end
-  local settings = value.dict("enabled", true, "tags", value.list(), "meta", value.dict())
-  local own = value.copy(opt(data.config) or value.dict())
-  for _, key in ipairs { "tags", "meta" } do
-    if opt(data[key]) and own[key] == nil then own[key] = data[key] end
-  end
-  for _, level in ipairs(config.levels(project, "exposure", entry.package, fqn, { { settings = own } })) do
-    for k, v in pairs(level.settings) do settings[k] = v end
-  end
-  if type(settings.tags) == "string" then settings.tags = value.list { settings.tags } end
+  shape.one_of(entry, data, "type", types, what)
+  shape.one_of(entry, data, "maturity", maturities, what)
+  local fqn = shape.fqn(entry)
+  local settings, unrendered = settings_of(project, entry, fqn)
   local node = build.exposure {
     name = entry.name, resource_type = "exposure", package_name = entry.package.name, path = entry.file.path,
     original_file_path = entry.file.original, unique_id = ("exposure.%s.%s"):format(entry.package.name, entry.name),
-    fqn = fqn, type = value.or_none(opt(data.type)), owner = owner_of(owner),
-    description = opt(data.description) or "", label = value.or_none(opt(data.label)),
-    maturity = value.or_none(opt(data.maturity)), meta = value.copy(settings.meta), tags = value.copy(settings.tags),
-    config = settings, unrendered_config = value.copy(opt(data.config) or value.dict()), url = value.or_none(opt(data.url)), refs = value.list(),
-    sources = value.list(), metrics = value.list(), created_at = project.loaded_at,
+    fqn = fqn, type = data.type, owner = owner_of(data.owner), description = opt(data.description) or "",
+    label = value.or_none(opt(data.label)), maturity = value.or_none(opt(data.maturity)),
+    meta = value.copy(settings.meta), tags = value.copy(settings.tags), config = settings,
+    unrendered_config = unrendered, url = value.or_none(opt(data.url)), refs = value.list(), sources = value.list(),
+    metrics = value.list(), created_at = project.loaded_at,
   }
-  for _, text in ipairs(opt(data.depends_on) or {}) do
-    local call = literal.call(tostring(text))
-    local capture = scan.python("dbt." .. tostring(text):match("^%s*(.-)%s*$"))
-    if call == nil and not tostring(text):find("^%s*metric") then
-      err.raise { code = 113, message = ("exposure '%s': '%s' is no ref() or source()"):format(entry.name,
-        tostring(text)) }
-    end
-    for _, ref in ipairs(capture.refs) do node.refs[#node.refs + 1] = ref end
-    for _, source in ipairs(capture.sources) do node.sources[#node.sources + 1] = source end
-  end
-  project.info[node.unique_id] = { file = entry.file.abs, display = entry.file.display, line = entry.line, hooks = {},
-    package = entry.package }
-  if settings.enabled then
-    project.exposures[node.unique_id] = node
-  else
-    project.disabled[node.unique_id] = value.list { node }
-  end
+  local capture = capture_of(project, entry, node)
+  node.refs, node.sources, node.metrics = capture.refs, capture.sources, capture.metrics
+  semantic.place(project, "exposures", entry, node)
 end
 
 local function load_group(project, entry)
@@ -107,6 +120,5 @@ function M.load(project)
   end
   check_groups(project)
 end
-
 
 return M

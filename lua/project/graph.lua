@@ -257,7 +257,7 @@ local function resolve(project, node, dropped)
   if not list then return end
   local seen = {}
   local from = node.package_name
-  for _, pair in ipairs(node.sources) do
+  for _, pair in ipairs(opt(node.sources) or {}) do
     local target, disabled = M.find_source(project, from, pair[1], pair[2])
     if not target then return report(project, node, unresolved_source(project, node, pair, disabled), dropped) end
     local id = target.unique_id

@@ -13,6 +13,7 @@ local functions = require "project.functions"
 local graph = require "project.graph"
 local macros = require "project.macros"
 local members = require "project.members"
+local metrics = require "project.metrics"
 local models = require "project.models"
 local operations = require "project.operations"
 local packages = require "project.packages"
@@ -23,6 +24,8 @@ local properties = require "project.properties"
 local root = require "project.root"
 local run_hooks = require "project.run_hooks"
 local selectors = require "project.selectors"
+local saved_queries = require "project.saved_queries"
+local semantic_models = require "project.semantic_models"
 local sources = require "project.sources"
 local time = require "dex.time"
 local unit_tests = require "project.unit_tests"
@@ -117,7 +120,8 @@ end
 -- Entries that have become nodes are not kept: they are half of a large project's memory.
 local function forget_entries(project)
   for _, section in ipairs { "models", "seeds", "snapshots", "sources", "analyses", "data_tests",
-    "unit_tests", "functions" } do
+    "unit_tests", "functions",
+    "metrics", "semantic_models", "saved_queries" } do
     project.entries[section] = nil
   end
   project.found, project.source_tests, project.hook_captures, project.name_context = nil, nil, {}, nil
@@ -139,10 +143,15 @@ local function load(opts)
   data_tests.load(project)
   sources.load_tests(project)
   unit_tests.load(project)
+  metrics.load(project)
+  semantic_models.load(project)
+  metrics.resolve(project)
+  saved_queries.load(project)
   exposures.load(project)
   operations.load(project)
   project.problems:check()
   graph.resolve(project)
+  semantic_models.finish(project)
   render_descriptions(project)
   primary_keys.infer(project)
   checks.run(project)
