@@ -14,6 +14,7 @@ local M = {}
 ---@field line? integer 1-based
 ---@field column? integer 1-based
 ---@field hint? string what to do, or the nearest valid name
+---@field excerpt? string the line itself, when it is known and need not be looked up in the file
 ---@field source? string text in which `line` points, when it is not the file's own
 ---@field sql? string statement that failed
 ---@field sqlstate? string

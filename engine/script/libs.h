@@ -13,6 +13,7 @@ int luaopen_dex_env(lua_State *L);
 int luaopen_dex_fs(lua_State *L);
 int luaopen_dex_hash(lua_State *L);
 int luaopen_dex_json(lua_State *L);
+int luaopen_dex_limits(lua_State *L);
 int luaopen_dex_loop(lua_State *L);
 int luaopen_dex_re(lua_State *L);
 int luaopen_dex_term(lua_State *L);

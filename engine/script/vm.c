@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "script/embed.h"
 #include "script/libs.h"
+#include "script/limits.h"
 #include "script/lua_buf.h"
 #include "script/lua_err.h"
 #include "script/task_vm.h"
@@ -184,6 +185,7 @@ struct vm *vm_new(struct loop *loop, const char *override, struct err *e)
     struct vm *vm = mem_zalloc(sizeof *vm);
     vm->loop = loop;
     vm->override = mem_strdup(override);
+    vm->memory_limit = limits_memory();
     slab_init(&vm->slab);
     list_init(&vm->tasks);
     vm->L = lua_newstate(allocate, vm);

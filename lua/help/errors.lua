@@ -84,6 +84,7 @@ M.codes = {
     "Remove them, build a table, or set warn_unsupported: false." },
   [147] = { "Warning: a model is past its deprecation date, or another model refers to one that is deprecated.",
     "Remove the deprecated model, or refer to its latest version." },
+  [142] = { "Warning: a line of .env is no NAME=value.", "Correct the line, or put a # in front of it." },
   [160] = { "A row of a seed has more or fewer cells than its header.",
     "Correct the line: a cell that holds the delimiter or a line end needs double quotes." },
   [161] = { "A quoted cell of a seed never ends.", "Close the quote; a quote inside of quotes is written twice." },
@@ -159,9 +160,6 @@ M.codes = {
     "Move the hook to a model, or to on-run-end." },
   [309] = { "Warning: a test refers to a node that does not exist and is left out.", "Correct the name in the test." },
   [310] = { "Warning: a selector matches no enabled node.", "Correct the name; `dex-lua ls` lists the nodes." },
-  [311] = { "A selector compares with an earlier run, and none is given.",
-    "Name the folder of its artifacts with --state." },
-
   [311] = { "The artifacts of an earlier run are needed, and they are not there or cannot be read.",
     "--state names the target folder of that run, or a copy of it." },
   [312] = { "A change breaks the contract of a model, for those who rely on it.",

@@ -1,6 +1,8 @@
 --- Integers beyond 64 bits. Lua's own integers are used as long as a value fits; operations that would overflow
 -- come here. Sign and magnitude, limbs of seven decimal digits, least first.
 
+local spend = require("jinja.limits").spend
+
 local M = {}
 
 local Big = { __name = "dex.bigint", __pytype = "int" }
@@ -87,6 +89,7 @@ local function negate(a) return make(-a.sign, table.move(a.limbs, 1, #a.limbs, 1
 local function mul(a, b)
   local out = {}
   local x, y = a.limbs, b.limbs
+  spend(1 + #x * #y // 16)
   for i = 1, #x + #y do out[i] = 0 end
   for i = 1, #x do
     local carry = 0

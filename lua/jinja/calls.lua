@@ -8,6 +8,7 @@ local undefined_error = require("jinja.names").undefined_error
 local type_name = require("jinja.truth").type_name
 local fault = require "jinja.fault"
 local err = require "err"
+local spend = require("jinja.limits").spend
 
 local M = {}
 
@@ -45,7 +46,10 @@ local function call_method(m, x, n, args, names, values)
   local last = n
   for i, name in ipairs(names) do
     local at = m.index[name]
-    if not at then return fault.type(("%s() got an unexpected keyword argument '%s'"):format(m.name, name)) end
+    if not at then
+      return fault.raise("TypeError", ("%s() got an unexpected keyword argument '%s'"):format(m.name, name),
+        err.did_you_mean(name, m.params))
+    end
     if args[at] ~= nil then return fault.type(("%s() got multiple values for argument '%s'"):format(m.name, name)) end
     args[at] = values[i]
     if at > last then last = at end
@@ -65,6 +69,7 @@ end
 
 -- Calls a macro with positional and keyword arguments.
 local function call_macro(macro, n, args, names, values)
+  spend(1)
   local def = macro.def
   local caller, kwargs, varargs
   local params = def.n
@@ -165,7 +170,10 @@ function M.call(f, ...)
     local mt = type(f) == "table" and getmetatable(f)
     if mt == Macro then
       local def = f.def
-      if not def.catch and select("#", ...) <= def.n then return f.fn(f.ctx, nil, nil, nil, ...) end
+      if not def.catch and select("#", ...) <= def.n then
+        spend(1)
+        return f.fn(f.ctx, nil, nil, nil, ...)
+      end
       return call_macro(f, select("#", ...), { ... }, no_names, no_names)
     elseif mt == Bound then
       v = plain_method(f.method, f.object, ...)

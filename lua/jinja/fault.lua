@@ -161,6 +161,17 @@ function M.syntax(chunk, pos, message, hint, kind)
     column = column, excerpt = text, hint = hint }
 end
 
+--- An error of a compiled template that left no trace on the stack: only its file is known.
+---@param f function as compiled
+---@param kind string
+---@param message string
+---@param hint string|nil
+function M.beside(f, kind, message, hint)
+  local chunk = chunks[debug.getinfo(f, "S").source]
+  return err.new { code = codes[kind] or 205, kind = kind, message = message, hint = hint,
+    file = chunk and chunk.file }
+end
+
 -- Lua's own words for what a template did
 local function translate(text)
   if text:find("stack overflow", 1, true) then

@@ -12,6 +12,7 @@ local unicode = require "jinja.unicode"
 local text = require "jinja.text"
 local sorting = require "jinja.sorting"
 local fault = require "jinja.fault"
+local spend = require("jinja.limits").spend
 
 local M = {}
 
@@ -241,6 +242,7 @@ filter("batch(linecount, fill_with?)", function(x, count, fill)
       row[#row + 1] = item
     end
     if row and given(fill) then
+      spend(positive(count))
       for _ = #row + 1, positive(count) do row[#row + 1] = fill end
     end
     return rows
@@ -253,6 +255,7 @@ filter("slice(slices, fill_with?)", function(x, slices, fill)
     slices = positive(slices)
     if slices == 0 then return fault.raise("ZeroDivisionError", "integer division or modulo by zero") end
     local size, extra = n // slices, n % slices
+    spend(slices)
     local rows, at = {}, 0
     for i = 0, slices - 1 do
       local count = size + (i < extra and 1 or 0)

@@ -4,7 +4,7 @@
 --   local sql = template:render(ctx)
 -- Rendering may wait wherever the template calls something that waits (run_query). Errors are error objects
 -- (lua/err.lua): 201 syntax, 202 undefined, 203 raised by the template's author, 204 types, 205 values,
--- 206 endless recursion, 207 forbidden.
+-- 206 endless recursion, 207 forbidden, 208 without end or too large.
 
 local parser = require "jinja.parser"
 local compiler = require "jinja.compiler"
@@ -13,6 +13,7 @@ local registry = require "jinja.registry"
 local value = require "jinja.value"
 local printing = require "jinja.printing"
 local fault = require "jinja.fault"
+local limits = require "jinja.limits"
 require "jinja.html"
 require "jinja.methods_str"
 require "jinja.methods_seq"
@@ -42,11 +43,14 @@ Template.__index = Template
 
 -- Runs f(...) so that whatever fails becomes an error object with file, line and stack.
 local function guarded(f, ...)
+  local before = limits.enter()
   local ok, result = xpcall(f, fault.handler, ...)
+  limits.leave(before)
   if ok then return result end
   if type(result) == "table" and result.is_return then
     fault.raise("CompilationError", "return() outside of a macro")
   end
+  if type(result) == "string" then result = limits.explain(f, result) end
   error(result, 0)
 end
 

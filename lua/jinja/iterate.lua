@@ -3,6 +3,7 @@
 local value = require "jinja.value"
 local classes = require "jinja.classes"
 local fault = require "jinja.fault"
+local spend = require("jinja.limits").spend
 local type_name = require("jinja.truth").type_name
 local undefined_error = require("jinja.names").undefined_error
 local type, getmetatable, rawget = type, getmetatable, rawget
@@ -23,6 +24,7 @@ local function array_next(t, i)
 end
 
 local function gen_next(g, i)
+  spend(1)
   local v = g.next()
   if v ~= nil then return i + 1, v end
 end
@@ -66,9 +68,14 @@ function M.seq(x)
   local t = type(x)
   if t == "table" then
     local mt = getmetatable(x)
-    if mt == List or mt == Tuple then return x, #x end
+    if mt == List or mt == Tuple then
+      local n = #x
+      spend(n)
+      return x, n
+    end
     if mt == Dict then
       local order = rawget(x, ORDER)
+      spend(#order)
       return table.move(order, 1, #order, 1, {}), #order
     elseif mt == Undefined then
       if x.fails then undefined_error(x) end
@@ -78,17 +85,20 @@ function M.seq(x)
       local out, n, step = {}, 0, x.next
       while true do
         local v = step()
+        spend(1)
         if v == nil then return out, n end
         n = n + 1
         out[n] = v
         if n > ENDLESS then fault.raise("MemoryError", "this sequence has more than 10 million items") end
       end
     elseif mt == Range then
+      spend(x.n)
       local out = {}
       for i = 1, x.n do out[i] = x.start + (i - 1) * x.step end
       return out, x.n
     elseif mt == View then
       local out = view_array(x)
+      spend(#out)
       return out, #out
     elseif mt == Set then
       return x.items, #x.items
@@ -97,6 +107,7 @@ function M.seq(x)
     end
   elseif t == "string" then
     local out = M.characters(x)
+    spend(#out)
     return out, #out
   elseif t == "userdata" and x == none then
     return not_iterable(x)
@@ -118,7 +129,10 @@ local seq = M.seq
 function M.iter(x)
   if type(x) == "table" then
     local mt = getmetatable(x)
-    if mt == List or mt == Tuple then return array_next, x, 0 end
+    if mt == List or mt == Tuple then
+      spend(#x)
+      return array_next, x, 0
+    end
     if mt == Gen then return gen_next, x, 0 end
     if mt == nil then return ipairs(x) end
   end
@@ -176,6 +190,7 @@ end
 function M.items2(x)
   if type(x) == "table" and getmetatable(x) == Dict then
     local order = rawget(x, ORDER)
+    spend(#order)
     local keys = table.move(order, 1, #order, 1, {})
     local i = 0
     return function()

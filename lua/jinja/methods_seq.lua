@@ -9,6 +9,7 @@ local ops = require "jinja.ops"
 local sorting = require "jinja.sorting"
 local bigint = require "jinja.bigint"
 local fault = require "jinja.fault"
+local spend = require("jinja.limits").spend
 
 local none, ORDER = value.none, value.ORDER
 
@@ -29,7 +30,12 @@ end
 local List = value.List
 local list = registry.definer(List.__methods)
 
-list("append(object)", function(l, x) rawset(l, #l + 1, x) return none end)
+list("append(object)", function(l, x)
+  -- a loop over a list that it appends to has no end
+  spend(1)
+  rawset(l, #l + 1, x)
+  return none
+end)
 list("extend(iterable)", function(l, other)
   local items, n = iterate.array(other)
   table.move(items, 1, n, #l + 1, l)
@@ -38,6 +44,7 @@ end)
 list("insert(index, object)", function(l, i, x)
   i = as_int(i)
   local n = #l
+  spend(1)
   if i < 0 then i = math.max(0, i + n) end
   table.insert(l, math.min(i, n) + 1, x)
   return none

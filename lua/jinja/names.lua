@@ -1,6 +1,7 @@
 --- Free names of templates, and undefined values: what a name that nobody knows becomes, and the error of its use.
 
 local value = require "jinja.value"
+local classes = require "jinja.classes"
 local type_name = require("jinja.truth").type_name
 local fault = require "jinja.fault"
 local err = require "err"
@@ -32,12 +33,42 @@ local function known_names(ctx)
   return names
 end
 
+-- what x.name may be, for a name that it has not
+local function attribute_names(x)
+  local names = {}
+  local function add(t)
+    for k in next, t or {} do
+      if type(k) == "string" and k:byte() ~= 95 then names[#names + 1] = k end
+    end
+  end
+  if type(x) == "string" then
+    add(classes.str_methods)
+  elseif type(x) == "table" then
+    local mt = getmetatable(x)
+    if mt == Dict then
+      for _, k in ipairs(rawget(x, ORDER)) do names[#names + 1] = type(k) == "string" and k or nil end
+    elseif type(mt) == "table" and mt.__names then
+      table.move(mt.__names(x), 1, #mt.__names(x), 1, names)
+    end
+    if type(mt) == "table" then add(mt.__methods) end
+  end
+  return names
+end
+
 --- Raises the error of an undefined value that is used.
 function M.undefined_error(u)
-  local message = u.hint or ("'%s' is undefined"):format(u.name)
-  local hint = u.suggest
-  if not hint and u.ctx and u.name then hint = err.did_you_mean(u.name, known_names(u.ctx)) end
-  return fault.raise(u.kind or "UndefinedError", message, hint)
+  local message, hint, name = u.hint, nil, u.name
+  if u.owner ~= nil then
+    local words = u.kind and "access to attribute '%s' of '%s' object is unsafe"
+      or "'%s' object has no attribute '%s'"
+    local type_of = type_name(u.owner)
+    if u.kind then message = words:format(name, type_of) else message = words:format(type_of, tostring(name)) end
+    if type(name) == "string" and not u.kind then hint = err.did_you_mean(name, attribute_names(u.owner)) end
+  elseif u.ctx and name then
+    hint = err.did_you_mean(name, known_names(u.ctx))
+  end
+  return fault.raise(u.kind or "UndefinedError", message or ("'%s' is undefined"):format(name), hint,
+    type(name) == "string" and name or nil)
 end
 
 Undefined.__call = function(u) return M.undefined_error(u) end
@@ -46,24 +77,10 @@ Undefined.__len = function() return 0 end
 Undefined.__hash = nil
 
 --- The undefined value that an absent attribute or item is.
-function M.no_attribute(x, name)
-  local u = value.undefined(name, ("'%s' object has no attribute '%s'"):format(type_name(x), tostring(name)))
-  if type(x) == "table" and getmetatable(x) == Dict and type(name) == "string" then
-    local keys = {}
-    for _, k in ipairs(rawget(x, ORDER)) do
-      if type(k) == "string" then keys[#keys + 1] = k end
-    end
-    u.suggest = err.did_you_mean(name, keys)
-  end
-  return u
-end
+function M.no_attribute(x, name) return setmetatable({ name = name, owner = x }, Undefined) end
 
 --- The undefined value that a hidden attribute is.
-function M.unsafe(x, name)
-  local u = value.undefined(name, ("access to attribute '%s' of '%s' object is unsafe"):format(name, type_name(x)))
-  u.kind = "SecurityError"
-  return u
-end
+function M.unsafe(x, name) return setmetatable({ name = name, owner = x, kind = "SecurityError" }, Undefined) end
 
 --- Jinja's global names, for templates of every context; a context's own names hide them.
 M.globals = {}

@@ -208,8 +208,15 @@ local function parse_signature(spec)
   return sig
 end
 
-local function type_error(message)
-  require("err").raise { code = 204, kind = "TypeError", message = message }
+local function type_error(message, hint)
+  require("err").raise { code = 204, kind = "TypeError", message = message, hint = hint }
+end
+
+local function unknown_keyword(sig, name)
+  local known = {}
+  for i, p in ipairs(sig.params) do known[i] = p.name end
+  return type_error(("%s() got an unexpected keyword argument '%s'"):format(sig.name, name),
+    require("err").did_you_mean(name, known))
 end
 
 -- Binds arguments to the parameters as Python would; gives them as an array of #params (+ varargs list
@@ -242,7 +249,7 @@ local function bind(sig, n, args)
       elseif rest then
         rest[k] = kw[k]
       else
-        type_error(("%s() got an unexpected keyword argument '%s'"):format(sig.name, k))
+        unknown_keyword(sig, k)
       end
     end
   end

@@ -31,23 +31,45 @@ end
 
 -- The line with its number, and a caret below the column when it is known. Long lines are cut around it.
 local function excerpt(e, width)
-  local line = e.line and source_line(e)
+  local line = e.line and (e.excerpt or source_line(e))
   if not line or line:match("^%s*$") then return nil end
   line = line:gsub("\t", " ")
+  -- columns count characters
   local column = e.column
-  local room = width - 12
-  if #line > room then
+  local room, length = width - 12, utf8.len(line) or #line
+  if length > room then
     local from = math.max(1, (column or 1) - room // 2)
-    line = line:sub(from, from + room - 1)
+    local to = math.min(length, from + room - 1)
+    line = utf8.len(line) and line:sub(utf8.offset(line, from), utf8.offset(line, to + 1) - 1) or line:sub(from, to)
+    length = to - from + 1
     if column then column = column - from + 1 end
   end
   local number = tostring(e.line)
   local out = { ("    %s | %s"):format(number, line) }
-  if column and column >= 1 and column <= #line + 1 then
-    local before = utf8.len(line:sub(1, column - 1)) or (column - 1)
-    out[2] = ("    %s | %s^"):format((" "):rep(#number), (" "):rep(before))
+  if column and column >= 1 and column <= length + 1 then
+    out[2] = ("    %s | %s^"):format((" "):rep(#number), (" "):rep(column - 1))
   end
   return table.concat(out, "\n")
+end
+
+-- The macros that led there. One that called itself again and again stands there once.
+local function add_stack(stack, add)
+  local i = 1
+  while stack[i] do
+    local frame, same = stack[i], 1
+    while i > 1 and stack[i + same] and stack[i + same].name == frame.name and stack[i + same].line == frame.line
+      and stack[i + same].file == frame.file do
+      same = same + 1
+    end
+    local place = ("%s:%s"):format(M.relative(frame.file or "?"), frame.line or "?")
+    if not frame.name then
+      add("  called from " .. place)
+    else
+      add(("  %s %s (%s)%s"):format(i == 1 and "in macro" or "called from macro", frame.name, place,
+        same > 1 and (", %d times"):format(same) or ""))
+    end
+    i = i + same
+  end
 end
 
 --- Several lines, without a final newline.
@@ -74,9 +96,7 @@ function M.format(e, opts)
   elseif e.hook then
     add("  in " .. e.hook)
   end
-  for _, frame in ipairs(e.stack or {}) do
-    add(("  called from %s (%s:%s)"):format(frame.name or "template", M.relative(frame.file or "?"), frame.line or "?"))
-  end
+  add_stack(e.stack or {}, add)
   if e.compiled_path then add("  compiled SQL: " .. M.relative(e.compiled_path)) end
   if e.hint and e.hint ~= "" then add("  hint: " .. tostring(e.hint)) end
   if opts.debug and e.traceback then add(e.traceback) end

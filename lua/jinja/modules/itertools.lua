@@ -6,6 +6,7 @@ local runtime = require "jinja.runtime"
 local iterate = require "jinja.iterate"
 local ops = require "jinja.ops"
 local fault = require "jinja.fault"
+local spend = require("jinja.limits").spend
 
 local none, ORDER = value.none, value.ORDER
 local fn, tuple = value.fn, value.tuple
@@ -176,6 +177,7 @@ M.tee = fn("tee(iterable, n=2)", function(x, n)
   local step = iterate.stepper(x)
   local seen, ended = {}, false
   local out = {}
+  spend(integer(n, "n"))
   for i = 1, integer(n, "n") do
     local at = 0
     out[i] = generator("tee", function()
