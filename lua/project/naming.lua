@@ -100,9 +100,9 @@ function M.render(parts, policy)
   return table.concat(out, ".")
 end
 
--- What is quoted: as the project says, then as the node says.
-local function policy_of(project, config)
-  local own = opt(config.quoting)
+-- What is quoted of a source: as the project says, then as the source says.
+local function policy_of(project, source)
+  local own = opt(source.quoting)
   if not own or #own == 0 then return project.quoting end
   return setmetatable({ database = opt(own.database), schema = opt(own.schema), identifier = opt(own.identifier) },
     { __index = project.quoting })
@@ -141,7 +141,7 @@ function M.apply(project, node)
   node.relation_name = value.none
   if is_relational(project, node) then
     node.relation_name = M.render({ database = node.database, schema = node.schema, identifier = node.alias },
-      policy_of(project, config))
+      project.quoting) -- the node's own `quoting` has no effect, as in dbt
   end
 end
 

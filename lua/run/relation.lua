@@ -107,12 +107,7 @@ function M.of_node(project, node)
     and rawget(known, "database") == database then
     return known
   end
-  local quoting
-  if is_source then
-    quoting = policy(all_true, node.quoting)
-  else
-    quoting = policy(policy(all_true, project.quoting), node.config and node.config.quoting)
-  end
+  local quoting = policy(all_true, is_source and node.quoting or project.quoting)
   known = make { database = database, schema = schema, identifier = opt(identifier), quoting = quoting,
     including = all_true }
   of_nodes[node] = known
