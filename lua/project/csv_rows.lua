@@ -51,11 +51,12 @@ end
 --- Reads a CSV text. Raises code 125 with the line for a quote that does not end and for a row with more cells than
 --- the header has; a shorter row lacks the rest, which are none.
 ---@param text string
----@param where {file: string, line: integer} where the text's first line stands
+---@param where {what: string, file: string, line: integer|nil} for messages; where the text's first line stands
 ---@return table list of dicts, column -> text or none
 function M.read(text, where)
   local function fail(line, message)
-    err.raise { code = 125, message = message, file = where.file, line = where.line + line - 1 }
+    err.raise { code = 125, message = where.what .. ": " .. message, file = where.file,
+      line = where.line and where.line + line - 1 }
   end
   text = text:gsub("^\xEF\xBB\xBF", "")
   local all = records(text, fail)
@@ -63,7 +64,7 @@ function M.read(text, where)
   local rows = value.list()
   for i, record in ipairs(all) do
     if #record > #header then
-      fail(record.line, ("this row has %d cells, and the header has %d"):format(#record, #header))
+      fail(record.line, ("row %d has %d cells, and the header has %d"):format(i, #record, #header))
     end
     local row = value.dict()
     for c, name in ipairs(header) do

@@ -204,7 +204,7 @@ local function column_element(column, key)
   local meta = value.copy(column_meta(column))
   for k, v in pairs(own and opt(own.meta) or dict()) do meta[k] = v end
   local item = dict("name", name, "type", given.type, "description", value.or_none(opt(given.description)
-    or opt(column.description)), "label", value.or_none(opt(given.label)), "config", dict("meta", meta))
+    or opt(column.description) or ""), "label", value.or_none(opt(given.label)), "config", dict("meta", meta))
   if name ~= column.name then item.expr = column.name end
   return item, given
 end

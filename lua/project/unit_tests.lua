@@ -60,17 +60,15 @@ local function fixture(project, entry, given)
     .. "their ending")
 end
 
--- The line of a YAML value's text: a block text begins on the line behind its key.
-local function text_line(entry, given)
-  return shape.line(entry, given, "rows") + 1
-end
-
 local function csv(project, entry, given)
+  local what = ("unit test '%s'"):format(entry.name)
   if opt(given.fixture) then
     local file = fixture(project, entry, given)
-    return csv_rows.read(fs.read(file.abs), { file = file.display, line = 1 })
+    return csv_rows.read(fs.read(file.abs), { what = what, file = file.display, line = 1 })
   end
-  return csv_rows.read(given.rows, { file = entry.file.display, line = text_line(entry, given) })
+  -- a block text begins on the line behind its key
+  local line = shape.line(entry, given, "rows") + (given.rows:find("\n.*\n") and 1 or 0)
+  return csv_rows.read(given.rows, { what = what, file = entry.file.display, line = line })
 end
 
 -- An input without rows is a seed: those of its file.
@@ -83,7 +81,8 @@ local function seed_rows(project, entry, given)
       "only the rows of a seed are read from its file; `rows: []` is no row")
   end
   local info = project.info[node.unique_id]
-  return csv_rows.read(fs.read(info.file), { file = info.display, line = 1 })
+  return csv_rows.read(fs.read(info.file), { what = ("unit test '%s'"):format(entry.name), file = info.display,
+    line = 1 })
 end
 
 -- dbt puts the first row that has no null first: databases may take the types from it.
