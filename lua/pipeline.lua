@@ -39,7 +39,7 @@ M.commands = {
 local function reporter(job)
   local given = job.given
   local opts = { level = given.debug and "debug" or given.log_level, quiet = given.quiet, use_colors = given.use_colors,
-    command = job.command.name, invocation_id = job.invocation_id }
+    command = job.command.name, invocation_id = job.invocation_id, fd = job.command.data and 2 or 1 }
   return require(given.log_format == "json" and "report.json_log" or "report.terminal").new(opts)
 end
 
@@ -54,6 +54,25 @@ function M.run_steps(job)
   return 0
 end
 
+-- A server that cannot be reached: the profile names it.
+local function place_of_connection(job, failure)
+  local profile = job.project and job.project.profile
+  if failure.code ~= 403 or failure.file or not profile or not profile.file then return end
+  failure.file, failure.line = profile.file, profile.line
+  failure.hook = ("profile %s, target %s"):format(profile.name, profile.target_name)
+end
+
+local LIMIT = 20
+
+-- All that is wrong with a project, the first error first.
+local function report_failure(job, failure)
+  place_of_connection(job, failure)
+  job.report:failure(failure)
+  local others = failure.others or {}
+  for i = 1, math.min(#others, LIMIT) do job.report:failure(others[i]) end
+  if #others > LIMIT then job.report:log("error", ("and %d more"):format(#others - LIMIT)) end
+end
+
 -- Everything that a command holds is given back here, however it ended.
 local function close(job)
   for i = #job.closers, 1, -1 do
@@ -65,10 +84,14 @@ end
 ---@param argv string[] without the program's name
 ---@return integer exit status: 0, 1 something failed, 2 usage, project or connection
 function M.main(argv)
-  local getenv = require("dex.env").get
-  local ok, command, given, words, rest = pcall(require("help.arguments").parse, argv, getenv)
+  local environment = require "command.environment"
+  local warnings
+  local ok, command, given, words, rest = pcall(function()
+    warnings = environment.prepare(argv)
+    return require("help.arguments").parse(argv, require("dex.env").get, environment.flags)
+  end)
   if not ok then
-    require("report.terminal").new({ level = "error" }):failure(err.wrap(command))
+    require("report.terminal").new({ level = "error", fd = 2 }):failure(err.wrap(command))
     return 2
   end
   if not command then
@@ -83,6 +106,7 @@ function M.main(argv)
   local job = { command = command, given = given, words = words, rest = rest, closers = {}, started_at = time.now(),
     started = time.mono(), invocation_id = require("dex.uuid")() }
   job.report = reporter(job)
+  for _, warning in ipairs(warnings) do job.report:warning(warning) end
   local done, result = pcall(M.run_steps, job)
   close(job)
   if done then return result end
@@ -91,7 +115,7 @@ function M.main(argv)
     job.report:log("warn", "cancelled")
     return require("command.steps").cancelled_status(job)
   end
-  job.report:failure(failure)
+  report_failure(job, failure)
   if failure.code >= 900 and not given.debug then
     job.report:log("error", "this is a defect of dex-lua; --debug shows where")
   end

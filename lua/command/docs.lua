@@ -39,7 +39,9 @@ local function generate(job)
   steps.write_manifest(job)
   require("report.artifacts").catalog(job, catalog)
   local path = job.target_path .. "/index.html"
-  fs.write(path, require("report.docs_page").make(job.project, catalog))
+  local page = require("report.docs_page").make(job.project, catalog)
+  local mask = require("run.secrets").environment_masker()
+  fs.write(path, mask and mask(page) or page)
   job.report:log("info", ("the documentation is %s: open it in a browser"):format(
     require("report.errors").relative(path)))
   return ok and 0 or 1

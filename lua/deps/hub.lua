@@ -1,5 +1,5 @@
---- An index of packages with dbt's API: `index.json` is the list of all names, `NAMESPACE/NAME.json` the versions of one
--- and where their archives are.
+--- An index of packages with dbt's API: `index.json` is the list of all names, `NAMESPACE/NAME.json` the versions
+-- of one and where their archives are.
 
 local env = require "dex.env"
 local entries = require "deps.entries"

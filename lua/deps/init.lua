@@ -83,8 +83,8 @@ local function work(job, opts)
   if not opts.lock then install(job, pinned) end
 end
 
---- Installs the packages of a project, as its lock file says or, when it asks for others than that, as is resolved anew.
---- What is installed already is replaced only when all of it has come. May wait.
+--- Installs the packages of a project, as its lock file says or, when it asks for others than that, as is resolved
+--- anew. What is installed already is replaced only when all of it has come. May wait.
 ---@param package table the root project, read (lua/project/root.lua)
 ---@param opts {vars: table, upgrade: boolean|nil, lock: boolean|nil, log: function, warn: function, secrets: table|nil}
 ---  `upgrade` ignores the lock file, `lock` writes only that

@@ -58,7 +58,8 @@ pin["local"] = function(job, list)
   local path = entry.data["local"]
   local prefix = job.root.dir .. "/"
   if entry.base ~= job.root.dir and dir:sub(1, #prefix) == prefix then path = dir:sub(#prefix + 1) end
-  return { name = name, dir = dir, entries = more, lock = value.dict("local", path), version = "<local @ " .. path .. ">" }
+  return { name = name, dir = dir, entries = more, lock = value.dict("local", path),
+    version = "<local @ " .. path .. ">" }
 end
 
 -- The address as a message may show it: without user and token.

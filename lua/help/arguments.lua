@@ -137,18 +137,39 @@ local function read_option(command, argv, i, given)
   return i
 end
 
-local function from_environment(command, given, getenv)
-  for _, option in ipairs(options.of(command)) do
+-- The variable that is set for an option: DEX_X before dbt's names.
+local function variable_of(option, getenv)
+  local plain = option.env:gsub("^DBT_", "")
+  for _, prefix in ipairs { "DEX_", "DBT_ENGINE_", "DBT_" } do
+    local text = getenv(prefix .. plain)
+    if text and text ~= "" then return text, prefix .. plain end
+  end
+end
+
+local function store_text(given, option, text, shown)
+  if option.arg then
+    store(given, option, convert(option, text, shown))
+  else
+    local truth = truths[text:lower()]
+    if truth == nil then usage(("%s is neither true nor false: '%s'"):format(shown, text)) end
+    given[field(option.name)] = truth
+  end
+end
+
+-- What the command line does not say: the environment, the project file's `flags:`, the default.
+local function from_elsewhere(command, given, getenv, flags_of)
+  local list = options.of(command)
+  for _, option in ipairs(list) do
+    if option.env and given[field(option.name)] == nil then
+      local text, name = variable_of(option, getenv)
+      if text then store_text(given, option, text, name) end
+    end
+  end
+  local flags = flags_of and flags_of(given) or {}
+  for _, option in ipairs(list) do
     local key = field(option.name)
-    local text = option.env and given[key] == nil and getenv(option.env) or nil
-    if text and text ~= "" then
-      if option.arg then
-        store(given, option, convert(option, text, option.env))
-      else
-        local truth = truths[text:lower()]
-        if truth == nil then usage(("%s is neither true nor false: '%s'"):format(option.env, text)) end
-        given[key] = truth
-      end
+    if given[key] == nil and option.env and flags[key] ~= nil then
+      store_text(given, option, tostring(flags[key]), "flags." .. key)
     end
     if given[key] == nil then given[key] = option.default end
   end
@@ -157,11 +178,12 @@ end
 --- Reads a command line.
 ---@param argv string[] without the program's name
 ---@param getenv fun(name: string): string|nil
+---@param flags_of? fun(given: table): table<string, any> the project file's flags by name with `_`
 ---@return table|nil command of help/options.lua; nil when there is none on the line
 ---@return table given option values by name with `_` for `-`; lists for options that repeat
 ---@return string[] words what stands after the command and is no option
 ---@return string[] rest what stands after `--`
-function M.parse(argv, getenv)
+function M.parse(argv, getenv, flags_of)
   argv = table.move(argv, 1, #argv, 1, {})
   local given, words, rest = {}, {}, {}
   local at = find_command(argv)
@@ -186,7 +208,7 @@ function M.parse(argv, getenv)
     end
     i = i + 1
   end
-  if command then from_environment(command, given, getenv) end
+  if command then from_elsewhere(command, given, getenv, flags_of) end
   if #words > 0 and not (command and command.args) then
     usage(("%s takes no argument '%s'"):format(command and ("dex-lua " .. command.name) or "dex-lua", words[1]))
   end

@@ -4,14 +4,13 @@
 local env = require "dex.env"
 local err = require "err"
 local jinja = require "jinja"
+local secret_values = require "run.secrets"
 local value = require "jinja.value"
 local vars = require "project.vars"
 
 local M = {}
 
-local function is_secret(name)
-  return name:find("^DBT_ENV_SECRET") ~= nil or name:find("^DEX_SECRET_") ~= nil
-end
+local is_secret = secret_values.is_name
 
 --- The template function `env_var(name, default)`.
 ---@param secrets? table given, secret variables may be read and their values are noted in it

@@ -5,9 +5,9 @@ local docs = require "project.docs"
 local env = require "dex.env"
 local fs = require "dex.fs"
 local hash = require "dex.hash"
-local json = require "dex.json"
 local macros = require "project.macros"
 local root = require "project.root"
+local secrets = require "run.secrets"
 local selectors = require "project.selectors"
 local time = require "dex.time"
 local value = require "jinja.value"
@@ -115,16 +115,16 @@ function M.make(project)
     all_macros(project), "docs", project.docs, "exposures", project.exposures, "metrics", project.metrics, "groups",
     project.groups,
     "selectors", selectors.for_manifest(project), "disabled", project.disabled, "parent_map",
-    sorted_map(project, project.parents), "child_map", sorted_map(project, project.children), "group_map", group_map(project), "saved_queries",
-    project.saved_queries, "semantic_models", project.semantic_models, "unit_tests", project.unit_tests,
-    "functions", project.functions)
+    sorted_map(project, project.parents), "child_map", sorted_map(project, project.children), "group_map",
+    group_map(project), "saved_queries", project.saved_queries, "semantic_models", project.semantic_models, "unit_tests",
+    project.unit_tests, "functions", project.functions)
 end
 
 --- Writes the manifest.
 ---@param project table
 ---@param path string
 function M.write(project, path)
-  fs.write(path, json.encode(M.make(project)))
+  fs.write(path, secrets.encode(M.make(project)))
 end
 
 return M

@@ -87,8 +87,8 @@ local function add_local(project, chain, opts)
   end
 end
 
--- What is asked for and not installed, as names; nil when nothing is. The lock file knows the names for certain; without
--- it they are guessed, and as many packages as are asked for are taken for the right ones.
+-- What is asked for and not installed, as names; nil when nothing is. The lock file knows the names for certain;
+-- without it they are guessed, and as many packages as are asked for are taken for the right ones.
 local function missing(package, wanted, there, opts)
   local present = {}
   for _, name in ipairs(there) do present[name] = true end

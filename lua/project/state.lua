@@ -374,7 +374,8 @@ end
 ---@return fun(node: table): boolean
 function M.fresher(state, selector)
   if selector ~= "fresher" then
-    err.raise { code = 307, message = ("'source_status:%s' is unknown: there is source_status:fresher"):format(selector) }
+    err.raise { code = 307,
+      message = ("'source_status:%s' is unknown: there is source_status:fresher"):format(selector) }
   end
   local missing = not state.sources and state.dir or not state.sources_now and "the target folder" or nil
   if missing then

@@ -4,7 +4,7 @@
 local builtins = require "run.builtins"
 local core = require "dex.core"
 local fs = require "dex.fs"
-local json = require "dex.json"
+local secrets = require "run.secrets"
 local time = require "dex.time"
 local value = require "jinja.value"
 
@@ -47,7 +47,7 @@ end
 
 local function write(path, content)
   fs.mkdirs(path:match("^(.*)/"))
-  fs.write(path, json.encode(content))
+  fs.write(path, secrets.encode(content))
 end
 
 --- Writes run_results.json.
@@ -86,7 +86,7 @@ function M.sources(job, results, path)
   for _, result in ipairs(results) do
     if result.freshness then list[#list + 1] = source_result(result) end
   end
-  fs.write(path, json.encode(dict("metadata", metadata(job, "https://schemas.getdbt.com/dbt/sources/v3.json"),
+  fs.write(path, secrets.encode(dict("metadata", metadata(job, "https://schemas.getdbt.com/dbt/sources/v3.json"),
     "results", list, "elapsed_time", time.now() - job.started_at)))
 end
 

@@ -65,7 +65,8 @@ function M.new(project, run)
     full_refresh = run and run.full_refresh, fail_fast = run and run.fail_fast,
     warn_error_options = value.dict("error", value.list(), "warn", value.list(), "silence", value.list()),
   }
-  return setmetatable({ from = { own, project.flags or {}, opt(project.args) or {} } }, Flags)
+  return setmetatable({ from = { own, project.flags or {}, opt(project.args) or {},
+    project.config and opt(project.config.flags) or {} } }, Flags)
 end
 
 --- The flags of a state: one object for a run.

@@ -1,8 +1,11 @@
 --- Keeps secrets out of logs, records, compiled files and errors: the values of secret environment variables
--- (DBT_ENV_SECRET..., DEX_SECRET_...) and the profile's password where that is no common word.
+-- (DBT_ENV_SECRET..., DEX_SECRET_..., DEX_ENV_SECRET_...) and the profile's password where that is no common word.
 
 local env = require "dex.env"
-local opt = require("jinja.value").opt
+local json = require "dex.json"
+local value = require "jinja.value"
+
+local opt = value.opt
 
 local M = {}
 
@@ -19,22 +22,37 @@ local function is_telling(params)
   return true
 end
 
-local function gather(project)
+--- Whether a variable of the environment is a secret by its name.
+---@param name string
+---@return boolean
+function M.is_name(name)
+  return name:find("^DBT_ENV_SECRET") ~= nil or name:find("^DEX_SECRET_") ~= nil or name:find("^DEX_ENV_SECRET_") ~= nil
+end
+
+-- The values of secret variables; the longest first, as one may be part of another.
+local function of_environment(more)
   local values, seen = {}, {}
   local function add(v)
     if type(v) == "string" and v ~= "" and not seen[v] then
       seen[v] = true
       values[#values + 1] = v
+      local inside = json.encode(v):sub(2, -2) -- as it stands in a log of JSON
+      if inside ~= v then values[#values + 1] = inside end
     end
   end
   for name, v in pairs(env.all()) do
-    if name:find("^DBT_ENV_SECRET") or name:find("^DEX_SECRET_") then add(v) end
+    if M.is_name(name) then add(v) end
   end
-  local profile = project.profile or {}
-  if profile.params and is_telling(profile.params) then add(profile.params.password) end
-  for _, v in ipairs(profile.secrets or {}) do add(v) end
-  table.sort(values, function(a, b) return #a > #b end)
+  for _, v in ipairs(more) do add(v) end
+  table.sort(values, function(a, b) return #a > #b or #a == #b and a < b end)
   return values
+end
+
+local function gather(project)
+  local profile = project.profile or {}
+  local more = table.move(profile.secrets or {}, 1, #(profile.secrets or {}), 1, {})
+  more[#more + 1] = profile.params and is_telling(profile.params) and profile.params.password or nil
+  return of_environment(more)
 end
 
 -- A plain replacement: secrets are no patterns.
@@ -51,15 +69,51 @@ local function replace(text, secret)
   return table.concat(out, "*****")
 end
 
---- A function that replaces every secret of a project in a text.
----@param project table
----@return fun(text: string): string
-function M.masker(project)
-  local values = gather(project)
+local function masker(values)
   return function(text)
     for _, secret in ipairs(values) do text = replace(text, secret) end
     return text
   end
+end
+
+--- A function that replaces every secret of a project in a text.
+---@param project table
+---@return fun(text: string): string
+function M.masker(project)
+  return masker(gather(project))
+end
+
+--- The same for the secrets of the environment alone; nil when there is none.
+---@return fun(text: string): string|nil
+function M.environment_masker()
+  local values = of_environment {}
+  return values[1] and masker(values) or nil
+end
+
+-- A copy of a tree with its texts masked, keys included.
+local function masked(x, mask)
+  if type(x) == "string" then return mask(x) end
+  if value.is_dict(x) then
+    local copy = value.dict()
+    for k, v in pairs(x) do copy[type(k) == "string" and mask(k) or k] = masked(v, mask) end
+    return copy
+  elseif value.is_list(x) or value.is_tuple(x) then
+    local copy = value.list()
+    for i, v in ipairs(x) do copy[i] = masked(v, mask) end
+    return copy
+  end
+  return x
+end
+
+--- An artifact as JSON, without the secrets of the environment. Only when one is in it is a copy made.
+---@param content table dict
+---@return string
+function M.encode(content)
+  local text = json.encode(content)
+  for _, secret in ipairs(of_environment {}) do
+    if text:find(secret, 1, true) then return json.encode(masked(content, M.environment_masker())) end
+  end
+  return text
 end
 
 return M
