@@ -97,7 +97,7 @@ end
 
 --- The context of one case: dbt's names, hidden by the case's own.
 ---@param case table decoded request
-local function context(case)
+function M.context(case)
   local ctx = value.dict()
   ctx.ref = ref
   ctx.source = fn("source(source_name, table_name)", function(s, t) return relation(s, t) end)
@@ -133,7 +133,7 @@ end
 ---@param opts {file: string, context?: table, vars?: table, env?: table}
 ---@return string
 function M.render(source, opts)
-  return jinja.compile(source, { file = opts.file }):render(context(opts))
+  return jinja.compile(source, { file = opts.file }):render(M.context(opts))
 end
 
 --- Renders one request.
@@ -142,7 +142,7 @@ end
 function M.answer(line)
   local case = json.decode(line)
   local ok, result = pcall(function()
-    return jinja.compile(case.template, { file = case.id }):render(context(case))
+    return jinja.compile(case.template, { file = case.id }):render(M.context(case))
   end)
   if ok then
     -- JSON is UTF-8; text that is none shows replacement characters

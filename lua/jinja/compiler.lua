@@ -157,6 +157,7 @@ function Compiler:declare(body, skip)
     self.fn.locals = self.fn.locals + 1
   end
   for _, name in ipairs(names) do
+    self.chunk.names[#self.chunk.names + 1] = name
     if not (skip and skip[name]) then
       local outer = self:lookup(name)
       local initial = outer
@@ -547,7 +548,7 @@ end
 local function new(tree, opts)
   return setmetatable({
     out = {}, n = 0, ids = 0, used = {}, reads = tree.reads, map = { 1 },
-    chunk = { file = tree.file, source = tree.source, first = tree.first, macros = {} },
+    chunk = { file = tree.file, source = tree.source, first = tree.first, macros = {}, names = {} },
     constants = {}, undefineds = {}, undefined_ids = {}, soft = 0, library = opts.library,
     filters = opts.filters, tests = opts.tests, exports = tree.has_blocks, block_nodes = {},
   }, Compiler)

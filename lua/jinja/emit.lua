@@ -278,7 +278,7 @@ function M.install(Compiler)
     local place = box .. "[" .. quote(node.name) .. "]"
     self:at(node.pos)
     if signature and not signature.raw and not node.spread and not node.kwspread then
-      local positions, why = registry.place(signature, #node.args, node.names)
+      local positions, why, hint = registry.place(signature, #node.args, node.names)
       if positions then
         self:put("(" .. place .. "(")
         subject()
@@ -298,7 +298,7 @@ function M.install(Compiler)
         self:put("))")
         return
       end
-      self:put(("rt.argument_error(%s)"):format(quote(why)))
+      self:put(("rt.argument_error(%s,%s)"):format(quote(why), hint and quote(hint) or "nil"))
       return
     end
     -- spreads, and filters of a project

@@ -20,6 +20,7 @@ local codes = {
 ---@field source string
 ---@field first integer number of the source's first line in the file
 ---@field map string the bytes, line by line, written as characters
+---@field names string[] variables that it sets
 ---@field macros table<integer, string> line on which a function begins -> its macro's name
 
 -- name as load() got it -> jinja.Chunk. The code's constants hold the chunk as long as the code lives.
@@ -100,8 +101,9 @@ end
 
 local MOST_FRAMES = 50
 
+-- Completes an error. Gives it, and the template whose place it got.
 local function trace(e, level, word)
-  local stack, first = {}, nil
+  local stack, first, failed = {}, nil, nil
   local placed = e.file ~= nil
   for depth = level, level + 5000 do
     local info = debug.getinfo(depth, "Sl")
@@ -110,7 +112,7 @@ local function trace(e, level, word)
     if chunk then
       if not placed then
         set_place(e, chunk, info.currentline, word)
-        placed = true
+        placed, failed = true, chunk
       end
       local macro = chunk.macros[info.linedefined]
       if macro == nil and info.linedefined ~= 1 then
@@ -124,7 +126,7 @@ local function trace(e, level, word)
   end
   -- a failure outside of macros has no chain
   if stack[1] and stack[1].name and e.stack == nil then e.stack = stack end
-  return e
+  return e, failed
 end
 
 -- "models/a.sql#12:7:" in a traceback, with the template's own line
@@ -144,7 +146,10 @@ end
 ---@param word string|nil a name in the failing tag, where the caret then is
 function M.raise(kind, message, hint, word)
   local e = err.new { code = codes[kind] or 205, kind = kind, message = message, hint = hint }
-  error(trace(e, 3, word), 0)
+  local chunk
+  e, chunk = trace(e, 3, word)
+  if word and not e.hint and chunk then e.hint = err.did_you_mean(word, chunk.names) end
+  error(e, 0)
 end
 
 --- Raises a TypeError.
@@ -186,6 +191,15 @@ local function translate(text)
   return "InternalError", message
 end
 
+--- Message handler for xpcall around a whole render, where nobody waits for a return().
+function M.outermost(e)
+  if type(e) == "table" and e.is_return then
+    return (trace(err.new { code = 203, kind = "CompilationError", message = "return() outside of a macro",
+      hint = "only a macro has a value to return" }, 3, "return"))
+  end
+  return M.handler(e)
+end
+
 --- Message handler for xpcall around template code: makes any error an error object with place and stack.
 function M.handler(e)
   if err.is(e) then
@@ -197,7 +211,7 @@ function M.handler(e)
   local object = err.new { code = kind == "InternalError" and 901 or codes[kind] or 205, kind = kind,
     message = message }
   if kind == "InternalError" then object.traceback = readable(debug.traceback(tostring(e), 2)) end
-  return trace(object, 3)
+  return (trace(object, 3))
 end
 
 return M

@@ -44,12 +44,9 @@ Template.__index = Template
 -- Runs f(...) so that whatever fails becomes an error object with file, line and stack.
 local function guarded(f, ...)
   local before = limits.enter()
-  local ok, result = xpcall(f, fault.handler, ...)
+  local ok, result = xpcall(f, fault.outermost, ...)
   limits.leave(before)
   if ok then return result end
-  if type(result) == "table" and result.is_return then
-    fault.raise("CompilationError", "return() outside of a macro")
-  end
   if type(result) == "string" then result = limits.explain(f, result) end
   error(result, 0)
 end

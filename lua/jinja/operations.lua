@@ -37,8 +37,8 @@ function M.apply(kind, f, subject, n, args, names, values)
     end
     return sig.fn(subject, args, keywords)
   end
-  local places, why = registry.place(sig, n, names)
-  if not places then return fault.type(why) end
+  local places, why, hint = registry.place(sig, n, names)
+  if not places then return fault.raise("TypeError", why, hint) end
   local last = 0
   local out = {}
   for at, from in pairs(places) do

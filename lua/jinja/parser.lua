@@ -21,7 +21,9 @@ Parser.__index = Parser
 expression.install(Parser)
 
 local shown = { ["{{"] = "'{{'", ["}}"] = "the end of the expression, '}}'", ["%}"] = "the end of the tag, '%}'",
-  eof = "the end of the template", name = "a name", integer = "a number", float = "a number", string = "a string" }
+  eof = "the end of the template", name = "a name" }
+local met = { ["}}"] = "end of the expression, '}}'", ["%}"] = "end of the tag, '%}'", eof = "end of the template",
+  integer = "number", float = "number", string = "string" }
 
 -- `i` is where the kind of the current token stands in `tokens`; its position is before it, its text behind it.
 
@@ -56,9 +58,8 @@ end
 function Parser:describe()
   local kind, text = self:kind(), self:text()
   if kind == "name" then return "'" .. text .. "'" end
-  if kind == "string" then return "a string" end
-  if kind == "integer" or kind == "float" then return text end
-  return shown[kind] or "'" .. kind .. "'"
+  if kind == "integer" or kind == "float" then return "number " .. text end
+  return met[kind] or "'" .. kind .. "'"
 end
 
 function Parser:unexpected(wanted)

@@ -3,6 +3,8 @@
 -- takes any number. The compiler places a filter's arguments once; methods are checked when they are called.
 -- "raw" filters get (subject, args table with n, keyword table or nil).
 
+local err = require "err"
+
 local M = {}
 
 --- Functions by name, called directly by compiled templates.
@@ -60,8 +62,8 @@ function M.names(kind)
   return out
 end
 
---- Places a call's arguments: parameter number -> argument number, negative for the keyword of that number. nil and
---- a message when they do not fit.
+--- Places a call's arguments: parameter number -> argument number, negative for the keyword of that number. nil, a
+--- message and perhaps a hint when they do not fit.
 function M.place(sig, count, names)
   if sig.raw then return nil, nil end
   if count > sig.limit then
@@ -72,7 +74,9 @@ function M.place(sig, count, names)
   for i = 1, count do out[i] = i end
   for i, name in ipairs(names or {}) do
     local at = sig.index[name]
-    if not at then return nil, ("%s() has no parameter '%s'"):format(sig.name, name) end
+    if not at then
+      return nil, ("%s() has no parameter '%s'"):format(sig.name, name), err.did_you_mean(name, sig.params)
+    end
     if out[at] then return nil, ("%s() got '%s' twice"):format(sig.name, name) end
     out[at] = -i
   end

@@ -95,7 +95,7 @@ end
 
 function M.NOFILTER(message, hint) return fault.raise("TemplateRuntimeError", message, hint) end
 M.NOTEST = M.NOFILTER
-function M.argument_error(message) return fault.type(message) end
+function M.argument_error(message, hint) return fault.raise("TypeError", message, hint) end
 
 --- A filter block's result must be text.
 function M.only_text(x)

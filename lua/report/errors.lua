@@ -65,7 +65,8 @@ local function add_stack(stack, add)
     if not frame.name then
       add("  called from " .. place)
     else
-      add(("  %s %s (%s)%s"):format(i == 1 and "in macro" or "called from macro", frame.name, place,
+      local kind = frame.name == "call block" and "" or "macro "
+      add(("  %s %s%s (%s)%s"):format(i == 1 and "in" or "called from", kind, frame.name, place,
         same > 1 and (", %d times"):format(same) or ""))
     end
     i = i + same
