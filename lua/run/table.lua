@@ -2,6 +2,7 @@
 -- of them. Rows and columns are sequences whose items have names.
 
 local cells = require "run.cells"
+local decimal = require "run.decimal"
 local err = require "err"
 local object = require "run.object"
 local ops_lt = require("jinja.ops").lt
@@ -177,7 +178,19 @@ local function sorted(items)
   return value.list(out)
 end
 
-local Type = { __name = "dex.data_type", __getattr = function() return nil end }
+-- A value as JSON has it: exact numbers as floats, dates as ISO text (agate's DataType.jsonify).
+local function jsonify(_, v)
+  if v == none or type(v) == "number" or type(v) == "string" or type(v) == "boolean" then return v end
+  if decimal.is(v) then return decimal.tonumber(v) + 0.0 end
+  local isoformat = (getmetatable(v).__methods or {}).isoformat
+  return isoformat and isoformat.fn(v) or printing.str(v)
+end
+
+local Type = { __name = "dex.data_type" }
+object.class(Type, {}, object.methods {
+  ["jsonify(value)"] = jsonify,
+  ["csvify(value)"] = function(_, v) return v == none and v or printing.str(v) end,
+})
 Type.__tostring = function(of) return ("<agate.data_types.%s>"):format(of.kind) end
 Type.__repr = Type.__tostring
 local types = {}

@@ -79,6 +79,10 @@ t.test("values of every type", function()
     "[1, 2, Decimal('1.50'), 0.25, True, 'x', None, '[1, 2, null]', '[\"a b\", \"c\\\\\"d\", null]', "
     .. "'{\"k\": [1, 2]}', 7]")
   t.eq(render "{{ run_query('select 1 as a, 2 as a').column_names }}", "('a', 'a_2')")
+  t.eq(squeezed [[{% set q = run_query("select 1.50::numeric as a, '2026-01-02'::date as b, null::text as c,
+      true as d") %}
+    {%- for name in q.column_names %}{{ q.columns[name].data_type.jsonify(q.rows[0][name]) }} {% endfor -%}
+    {{ q.columns.a.data_type.csvify(q.rows[0].a) }}]], "1.5 2026-01-02 None True 1.50")
   t.eq(render [==[{% set q %}select array[true, false] as a, array[[1, 2], [3, 4]] as b, '[2:3]={1,2}'::int[] as c,
     array[1.5] as d, '"x"'::json as e, 'null'::json as f, '3'::json as g{% endset %}
     {{- run_query(q).rows[0].values() | list }}]==],
