@@ -207,6 +207,16 @@ local function relations_of(result)
   return found
 end
 
+--- Whether the project, or a package, has a materialization of a name that dex-lua does not bring as a file: how
+--- seeds, tests and unit tests are replaced.
+---@param run table
+---@param name string
+---@return boolean
+function M.is_custom(run, name)
+  local fn, macro = files.find(run, name)
+  return (fn or macro) ~= nil
+end
+
 --- Builds the node of a state. Returns the relations that it built. May wait.
 ---@param state table of lua/run/node.lua
 ---@return table[] relations

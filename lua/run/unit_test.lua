@@ -9,6 +9,7 @@ local graph = require "project.graph"
 local hash = require "dex.hash"
 local jinja = require "jinja"
 local literal = require "project.literal"
+local materialize = require "run.materialize"
 local relations = require "run.relation"
 local statement = require "run.statement"
 local tables = require "run.table"
@@ -285,9 +286,19 @@ local function side(result_table, names, which)
   return rows
 end
 
---- Runs the test and sets its outcome: pass, or fail with the rows that differ. May wait.
----@param state table
-function M.run(state)
+-- The rows of both sides by the project's own materialization: the names of their columns, and the table. May wait.
+local function run_custom(state)
+  materialize.run(state)
+  local found = state.statements.main.table
+  local names = {}
+  for _, name in ipairs(found.column_names) do
+    if name:lower() ~= "actual_or_expected" then names[#names + 1] = name end
+  end
+  return names, found
+end
+
+-- The same by the built-in one. May wait.
+local function run_builtin(state)
   local node, ctx = state.node, state.context
   local config, sql = node.config, node.compiled_code
   local types, quoted = columns_of(state, sql)
@@ -305,6 +316,13 @@ function M.run(state)
   local result = state:execute(statement_sql)
   local result_table = tables.from_result(result)
   statement.store(state, "main", statement.response(result), result_table)
+  return names, result_table
+end
+
+--- Runs the test and sets its outcome: pass, or fail with the rows that differ. May wait.
+---@param state table
+function M.run(state)
+  local names, result_table = (materialize.is_custom(state.run, "unit") and run_custom or run_builtin)(state)
   local text = diff.render(names, side(result_table, names, "expected"), side(result_table, names, "actual"))
   local outcome = state.outcome
   if text then
