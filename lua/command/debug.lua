@@ -9,7 +9,7 @@ local secret = { password = true, pass = true, sslpassword = true }
 
 --- Shows the configuration and tries the connection; 1 when something is wrong.
 function M.run(job)
-  local function say(name, text) job.report:log("print", ("  %-12s %s"):format(name, text)) end
+  local function say(name, text) job.report:log("print", ("  %-18s %s"):format(name, text)) end
   say("version", "dex-lua " .. core.version)
   local steps = require "command.steps"
   steps.load(job)

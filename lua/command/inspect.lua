@@ -120,7 +120,12 @@ end
 
 --- `show`: runs the node's SQL with a limit and prints the rows. May wait.
 function M.show(job)
-  local result, node = require("run").show(job, job.selected[1], job.given.limit)
+  local ok, result, node = pcall(require("run").show, job, job.selected[1], job.given.limit)
+  if not ok then
+    if not err.is(result) or result.cancelled or not result.node then error(result, 0) end
+    job.report:failure(result)
+    return 1
+  end
   local text = require("report.grid").format(result, job.given.output, term.isatty(1) and term.width() or 80)
   if job.given.output == "table" then text = ("%s, %d rows:\n%s"):format(node.name, #result, text) end
   term.write(1, text .. "\n")

@@ -102,7 +102,8 @@ M.groups = {
 }
 
 --- A command: `name`, `aliases`, `summary` one line, `args` what stands after the name, `text` its help,
---- `actions` rows of a word and what it does, `options` names, `examples`.
+--- `actions` rows of a word and what it does, `options` names, `examples`, `data` when programs read its output,
+--- so that messages go to standard error.
 M.commands = {
   { name = "run", summary = "Build the selected models",
     options = sets(selection, execution, batches, connection, logging),
@@ -134,7 +135,7 @@ M.commands = {
       "are not rendered and have no effect.",
     examples = { "dex-lua compile --select orders",
       "dex-lua compile --inline 'select * from {{ ref(\"orders\") }}'" } },
-  { name = "ls", aliases = { "list" }, summary = "List the nodes of the project",
+  { name = "ls", aliases = { "list" }, data = true, summary = "List the nodes of the project",
     options = sets(selection, { "output", "output-keys" }, connection, logging),
     text = "Models, seeds, tests and sources, one a line, sorted. Needs no database.",
     examples = { "dex-lua ls --select +orders --output path", "dex-lua ls --resource-type test" } },
@@ -142,7 +143,7 @@ M.commands = {
     options = sets(connection, logging),
     text = "Checks everything that can be checked without a database.",
     examples = { "dex-lua parse" } },
-  { name = "show", summary = "Show the first rows of a model or of any SQL",
+  { name = "show", data = true, summary = "Show the first rows of a model or of any SQL",
     options = sets(selection, { "inline", "limit", "output" }, connection, logging),
     text = "Runs the compiled SQL of one node with a limit and prints what it gives. Builds nothing.",
     examples = { "dex-lua show --select orders --limit 20", "dex-lua show --inline 'select 1 as one'" } },
@@ -162,7 +163,7 @@ M.commands = {
     text = "Only folders inside the project are deleted. The private server's data (.dex) stays; that is\n" ..
       "`dex-lua db destroy`.",
     examples = { "dex-lua clean" } },
-  { name = "render", args = "[FILE]", summary = "Render one template with a JSON context",
+  { name = "render", data = true, args = "[FILE]", summary = "Render one template with a JSON context",
     options = sets({ "context", "context-file", "batch", "vars" }),
     text = "FILE is a template, or - for standard input. Needs no project and no database. With --batch,\n" ..
       "standard input holds one JSON object a line: {\"id\": ..., \"template\": ..., \"context\": {...}},\n" ..

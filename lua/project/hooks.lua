@@ -109,7 +109,7 @@ end
 local function lua_name(text, origin)
   local name = type(text) == "string" and text:match("^%s*([%a_][%w_%./]*%.[%a_][%w_]*)%s*$")
   if not name then
-    bad(origin, ("'%s' is no Lua function"):format(tostring(text)),
+    bad(origin, ("'%s' is no Lua function"):format(tostring(text):match("^%s*(.-)%s*$")),
       "a Lua hook is named module.function, for a file of " ..
       "the hooks folder, such as `lua: audit.row_count`")
   end
@@ -149,6 +149,13 @@ local function from_mapping(given, origin)
   return hook
 end
 
+-- The SQL in the JSON that before_begin() and its siblings give.
+local function helper_text(text)
+  if not text:find("^%s*{%s*\"") then return nil end
+  local ok, decoded = pcall(json.decode, text)
+  return ok and value.is_dict(decoded) and value.opt(decoded.sql) or nil
+end
+
 -- Text: SQL, "lua: module.fn", or the JSON that before_begin() and its siblings give.
 local function from_text(text, origin)
   if text:find("^%s*lua:") then
@@ -183,7 +190,8 @@ function M.normalise(given, origin)
   local is_list = value.is_list(given) or value.is_tuple(given)
   for i, item in ipairs(is_list and given or { given }) do
     local own = setmetatable({}, { __index = origin })
-    local text = type(item) == "string" and item or value.is_dict(item) and (item.sql or item.lua or item.operation)
+    local text = type(item) == "string" and (helper_text(item) or item)
+      or value.is_dict(item) and (item.sql or item.lua or item.operation)
     own.line = is_list and lines_of(origin.lines, given, i) or value.is_dict(item) and lines_of(origin.lines, item)
       or type(text) == "string" and origin.locate and origin.locate(text) or origin.line
     found[#found + 1] = from_one(item, own)

@@ -154,7 +154,7 @@ local function server(settings, opts)
     "dbname", dbname, "type", kind, "threads", math.max(threads, 1), "name", opts.target, "target_name", opts.target,
     "profile_name", opts.name)
   return { name = opts.name, target_name = opts.target, type = "postgres", target = target, params = params,
-    file = opts.file, threads = target.threads, retries = target.retries,
+    file = opts.file, line = lines_of(opts.lines, opts.output), threads = target.threads, retries = target.retries,
     adapter_types = kind == "postgres" and { "postgres" } or { kind, "postgres" } }
 end
 
@@ -228,6 +228,7 @@ end
 ---@field retries integer
 ---@field adapter_types string[] what dispatch looks for
 ---@field file string|nil
+---@field line integer|nil of the target
 ---@field secrets string[]
 
 --- The profile of a project. Reads files and the environment only.

@@ -135,7 +135,7 @@ local function move_to_config(data, entry)
 end
 
 local function check_entry(project, entry, data)
-  local what = ("%s '%s'"):format(entry.section, entry.name)
+  local what = ("%s '%s'"):format(entry.section:gsub("s$", ""), entry.name)
   local vocabulary = vocabularies[entry.section]
   local opts = { what = what, file = entry.file.display, lines = entry.lines, slip = true }
   if vocabulary then known.check(project.problems, vocabulary, data, opts) end

@@ -27,15 +27,18 @@ local words = {
 }
 
 --- A reporter.
----@param opts {level: string, quiet: boolean, use_colors: boolean|nil, command: string}
+---@param opts {level: string, quiet: boolean, use_colors: boolean|nil, command: string, fd: integer|nil}
+---  fd: where to, standard output unless it is 2
 function M.new(opts)
-  local live = term.isatty(1) and not opts.quiet and require("dex.env").get("TERM") ~= "dumb"
+  local fd = opts.fd or 1
+  local live = term.isatty(fd) and not opts.quiet and require("dex.env").get("TERM") ~= "dumb"
   return setmetatable({
     live = live,
     level = opts.quiet and levels.error or levels[opts.level] or levels.info,
     quiet = opts.quiet,
-    width = term.isatty(1) and math.max(term.width() or 80, 40) or 80,
-    paint = paint.painter(paint.wanted(opts.use_colors, 1)),
+    width = term.isatty(fd) and math.max(term.width() or 80, 40) or 80,
+    paint = paint.painter(paint.wanted(opts.use_colors, fd)),
+    fd = fd,
     command = opts.command,
     running = {},
     block = 0,
@@ -54,7 +57,7 @@ local short_kinds = { unit_test = "unit", ["function"] = "func", operation = "op
 
 local function erase(self)
   if self.block > 0 then
-    term.write(1, ("\27[%dA\27[J"):format(self.block))
+    term.write(self.fd, ("\27[%dA\27[J"):format(self.block))
     self.block = 0
   end
 end
@@ -75,17 +78,17 @@ local function draw(self)
     lines[#lines + 1] = self.paint("grey", ("        and %d more"):format(#self.running - shown))
   end
   self.block = #lines
-  term.write(1, table.concat(lines, "\n") .. "\n")
+  term.write(self.fd, table.concat(lines, "\n") .. "\n")
 end
 
 --- Prints whole lines above the live part.
 function Terminal:print(text)
   if self.block > 0 then
     erase(self)
-    term.write(1, text .. "\n")
+    term.write(self.fd, text .. "\n")
     draw(self)
   else
-    term.write(1, text .. "\n")
+    term.write(self.fd, text .. "\n")
   end
 end
 
@@ -104,7 +107,7 @@ end
 ---@param text string
 function Terminal:log(level, text)
   if level == "print" then
-    self:print(text)
+    if self.fd == 1 then self:print(text) else term.write(1, text .. "\n") end
   elseif levels[level] >= self.level then
     if level == "warn" then
       self:print(self.paint("yellow", "warning") .. ": " .. text)

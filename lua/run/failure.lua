@@ -3,6 +3,7 @@
 
 local err = require "err"
 local fs = require "dex.fs"
+local grants = require "run.grants"
 local source_line = require "run.source_line"
 local value = require "jinja.value"
 
@@ -12,11 +13,12 @@ local opt = value.opt
 
 -- Where a node's SQL begins and ends in a statement that wraps it, in bytes; nil when it is not there as it is.
 local function find_compiled(statement, compiled)
-  local text = compiled and compiled:match("^%s*(.-)[%s;]*$")
-  if not text or text == "" then return nil end
-  local from = statement:find(text, 1, true)
-  if not from then return nil end
-  return from, from + #text - 1, text
+  if not compiled then return nil end
+  for _, pattern in ipairs { "^%s*(.-)%s*$", "^%s*(.-)[%s;]*$" } do -- a materialization may cut semicolons off
+    local text = compiled:match(pattern)
+    local from = text ~= "" and statement:find(text, 1, true)
+    if from then return from, from + #text - 1, text end
+  end
 end
 
 -- The part of a compiled text that came from another node: an ephemeral model's common table expression.
@@ -39,7 +41,34 @@ local function point_into(e, info, compiled, position)
   local ok, source = pcall(fs.read, info.file)
   if not ok then return end
   local line, column = source_line.map(source, compiled, position)
-  if line then e.file, e.line, e.column = info.file, line, column end
+  if not line then return end
+  if column then column = character(source_line.text(source, line), column) end -- from bytes
+  e.file, e.line, e.column = info.file, line, column
+end
+
+-- What came up in a macro of the standard library is told at the line of the user's that led there.
+local function lift(e)
+  local function is_own(file) return file ~= nil and not file:find("^stdlib/") end
+  if not e.file or is_own(e.file) then return end
+  for i, frame in ipairs(e.stack or {}) do
+    if is_own(frame.file) then
+      e.file, e.line, e.column, e.excerpt, e.source = frame.file, frame.line, frame.column, nil, nil
+      e.stack = frame.name and table.move(e.stack, i, #e.stack, 1, {}) or nil
+      if e.sql and e.position and not e.message:find("\nLINE ", 1, true) then
+        e.message = e.message .. M.excerpt(e.sql, e.position)
+      end
+      return
+    end
+  end
+end
+
+-- What is wrong with the node's own SQL, where PostgreSQL's words do not say it.
+local function hint_of(node, e)
+  if e.sqlstate ~= "42601" then return nil end
+  if grants.is_empty(opt(node.compiled_code) or "") then
+    return ("%s %s renders to no SQL"):format(node.resource_type, node.name)
+  end
+  if e.message:find 'at or near ";"' then return "a model is one query, without a semicolon at its end" end
 end
 
 --- Finds the source line of a database error: sets e.file, e.line and e.column as far as they are known.
@@ -48,9 +77,17 @@ end
 ---@param e dex.Error with sql and position
 function M.locate(run, node, e)
   local info = run.project.info[node.unique_id] or {}
-  if not e.file then e.file = info.file end
+  lift(e)
+  if not e.file and not fs.isdir(info.file or "") then e.file = info.file end -- --inline is in no file
   local kind = node.resource_type
-  if kind == "test" and opt(node.test_metadata) or kind == "unit_test" and (e.sql or not e.line) then
+  if kind == "test" and opt(node.test_metadata) then
+    if e.file == info.file or e.file == info.display then
+      -- its template is made by the engine: the user's own is where the test is declared
+      e.file, e.line, e.column, e.excerpt, e.source = info.file, info.line, nil, nil, nil
+    end
+    return
+  end
+  if kind == "unit_test" and (e.sql or not e.line) then
     e.file, e.line = info.file, e.line or info.line
     return
   end
@@ -123,7 +160,10 @@ function M.of_node(run, node, e, phase)
   if not known then e.message = tostring(e.message) end
   e.message = run.mask(tostring(e.message))
   if e.detail then e.detail = run.mask(e.detail) end
-  if (e.code or 0) < 500 or e.code >= 900 then M.locate(run, node, e) end
+  if (e.code or 0) < 500 or e.code >= 900 then
+    M.locate(run, node, e)
+    e.hint = e.hint or hint_of(node, e)
+  end
   if e.sql and e.position and not e.line and not e.message:find("\nLINE ", 1, true) then
     e.message = e.message .. M.excerpt(run.mask(e.sql), e.position)
   end

@@ -165,13 +165,14 @@ local function count_kinds(run)
   for _, kind in ipairs(order) do
     parts[#parts + 1] = ("%d %s%s"):format(counts[kind], kind:gsub("_", " "), counts[kind] == 1 and "" or "s")
   end
-  return #parts > 0 and table.concat(parts, ", ") or "nothing to do"
+  return table.concat(parts, ", ")
 end
 
 local function announce(run)
   local project, profile = run.project, run.project.profile
-  local line = ("dex-lua %s: %s of project %s, target %s, %d thread%s"):format(core.version, count_kinds(run),
-    project.name, tostring(profile.target_name), profile.threads, profile.threads == 1 and "" or "s")
+  local what = #run.nodes > 0 and count_kinds(run) .. " of" or "nothing to do in"
+  local line = ("dex-lua %s: %s project %s, target %s, %d thread%s"):format(core.version, what, project.name,
+    tostring(profile.target_name), profile.threads, profile.threads == 1 and "" or "s")
   run:emit("run_start", { total = #run.nodes, lines = { line }, nodes = run.nodes })
 end
 

@@ -28,6 +28,12 @@ function M.locate(text, position)
   return line, offset - start + 1, offset
 end
 
+--- One line of a text, or "".
+---@param text string
+---@param line integer
+---@return string
+function M.text(text, line) return split(text)[line] or "" end
+
 -- Lines that occur exactly once: text -> line number.
 local function unique_lines(lines)
   local at = {}
