@@ -23,6 +23,8 @@ double clock_wall(void)
 
 void clock_iso(double wall, char out[CLOCK_ISO_SIZE])
 {
+    if (!(fabs(wall) < 1e15)) /* no time_t */
+        wall = 0;
     double whole = floor(wall);
     time_t seconds = (time_t)whole;
     long micros = lround((wall - whole) * 1e6);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,6 +49,11 @@ int file_write_all(int fd, const void *data, size_t len)
         ssize_t n = write(fd, p, len);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            struct pollfd room = { .fd = fd, .events = POLLOUT };
+            poll(&room, 1, -1); /* a terminal that another program has made non-blocking */
+            continue;
+        }
         if (n < 0)
             return -1;
         p += n;

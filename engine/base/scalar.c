@@ -150,6 +150,12 @@ static int clean(const char *text, size_t len, char out[NUMBER_MAX], int *negati
     return out[0] ? 0 : -1;
 }
 
+/* Whether it can be multiplied by 60 and added to another. */
+static int is_moderate(long long n)
+{
+    return n < 1LL << 50 && n > -(1LL << 50);
+}
+
 /* 1:30 is 90: sums the parts from the left. */
 static int sexagesimal(char *p, struct scalar *out)
 {
@@ -157,7 +163,7 @@ static int sexagesimal(char *p, struct scalar *out)
     for (char *part; (part = strsep(&p, ":"));) {
         char *end;
         long long n = strtoll(part, &end, 10);
-        if (end == part || *end || sum > (1LL << 50))
+        if (end == part || *end || !is_moderate(sum) || !is_moderate(n))
             return -1;
         sum = sum * 60 + n;
     }

@@ -179,9 +179,18 @@ int file_list(const char *path, file_walk_fn fn, void *arg, struct err *e)
         return fail(e, "cannot open the folder", path);
     struct names names = { NULL, 0, 0 };
     struct dirent *entry;
-    while ((entry = readdir(dir)))
+    errno = 0;
+    while ((entry = readdir(dir))) {
         if (!is_dot(entry->d_name))
             names_add(&names, mem_strdup(entry->d_name));
+        errno = 0;
+    }
+    if (errno != 0) {
+        fail(e, "cannot read the folder", path);
+        names_fini(&names);
+        closedir(dir);
+        return -1;
+    }
     closedir(dir);
     return names_deliver(&names, fn, arg);
 }

@@ -21,12 +21,12 @@ static void push_ctx(const struct node_run *slot, lua_State *L)
 
 static const char *phase_name(const struct node_run *slot)
 {
-    return slot->phase == NODE_START ? "start" : phase_table[slot->phase].name;
+    return slot->phase <= NODE_START ? "start" : phase_table[slot->phase].name;
 }
 
 static int in_own_transaction(const struct node_run *slot)
 {
-    return slot->phase != NODE_START && phase_table[slot->phase].transaction == PHASE_OWN;
+    return slot->phase > NODE_START && phase_table[slot->phase].transaction == PHASE_OWN;
 }
 
 /* Pops a value. */

@@ -540,6 +540,10 @@ tap.test("cancel while waiting for a connection, and before anything began", fun
   helper:wait()
   tap.eq(joined(log), "b:skipped(cancelled cancelled) a:cancelled")
   tap.eq(starts, 1, "what is reported was started")
+  helper = loop.spawn(run.cancel)
+  run.execute { nodes = plan "a", threads = 1, pool = pool, handlers = { report = keep } }
+  helper:wait()
+  tap.eq({ kept.a.status, kept.a.failed_phase }, { "cancelled", "start" })
 end)
 
 tap.test("a cancelled node goes through always, not through on_failure", function()

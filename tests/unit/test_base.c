@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/scalar.h"
+#include "base/slab.h"
 #include "check.h"
 #include "io/loop.h"
 #include "io/signals.h"
@@ -199,6 +200,8 @@ static void test_scalar(void)
     CHECK(scalar_int("", 0, &s) < 0 && scalar_int("0x", 2, &s) < 0 && scalar_int("1 ", 2, &s) < 0);
     CHECK(scalar_int("0x-1", 4, &s) < 0 && scalar_int("--1", 3, &s) < 0);
     CHECK(scalar_int("-9223372036854775808", 20, &s) == 0 && s.i == -9223372036854775807LL - 1);
+    CHECK(scalar_int("1:9223372036854775807", 21, &s) < 0);
+    CHECK(scalar_int("1:-9223372036854775808", 22, &s) < 0);
     CHECK(scalar_float("0x1p3", 5, &s) < 0 && scalar_float("3", 1, &s) == 0 && s.f == 3);
     CHECK(scalar_bool("TRUE", 4, &s) == 0 && s.i == 1 && scalar_bool("y", 1, &s) < 0);
 }
@@ -218,6 +221,32 @@ static void test_clock_and_digest(void)
     CHECK_TEXT(md5, "900150983cd24fb0d6963f7d28e17f72");
 }
 
+/* Every size is filled and read back, grown and shrunk, and pieces are used again. */
+static void test_slab(void)
+{
+    enum { COUNT = 700 };
+    struct slab slab;
+    unsigned char *pieces[COUNT];
+    slab_init(&slab);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            pieces[i] = slab_resize(&slab, NULL, 0, i + 1);
+            memset(pieces[i], (int)(i & 0xff), i + 1);
+        }
+        for (size_t i = 0; i < COUNT; i++) {
+            size_t wanted = (i * 37) % COUNT + 1, kept = wanted < i + 1 ? wanted : i + 1;
+            pieces[i] = slab_resize(&slab, pieces[i], i + 1, wanted);
+            CHECK(((size_t)pieces[i] & 15) == 0);
+            CHECK(pieces[i][0] == (i & 0xff) && pieces[i][kept - 1] == (i & 0xff));
+        }
+        for (size_t i = 0; i < COUNT; i++)
+            CHECK(slab_resize(&slab, pieces[i], (i * 37) % COUNT + 1, 0) == NULL);
+    }
+    CHECK(slab_resize(&slab, NULL, 0, 0) == NULL);
+    slab_fini(&slab);
+    slab_fini(&slab);
+}
+
 static int join(void *arg, const char *path)
 {
     buf_printf(arg, "%s;", path);
@@ -233,6 +262,7 @@ static void test_file(void)
     struct buf b = BUF_INIT;
     CHECK(file_mkdirs("a/b//c/", &e) == 0 && file_mkdirs("a/b/c", &e) == 0);
     CHECK(file_write("a/f", "one", 3, &e) == 0 && file_write_fast("a/f", "two", 3, &e) == 0);
+    CHECK(file_update("a/f", "longer", 6, &e) == 0 && file_update("a/f", "two", 3, &e) == 0);
     CHECK(file_append("a/f", "!", 1, &e) == 0);
     CHECK(file_read("a/f", &b, &e) == 0);
     CHECK_TEXT(b.data, "two!");
@@ -373,6 +403,7 @@ static void test_signals(void)
 int main(void)
 {
     RUN(test_mem);
+    RUN(test_slab);
     RUN(test_err);
     RUN(test_buf);
     RUN(test_list);
