@@ -179,21 +179,56 @@ static int scan_result(lua_State *L)
     return 1;
 }
 
+/* Opens the file again and goes past its header. */
+static int rewind_to_rows(struct scan *scan, const char *path, struct err *e)
+{
+    char delimiter = scan->csv.delimiter;
+    csv_close(&scan->csv);
+    if (csv_open(&scan->csv, path, delimiter, e) < 0)
+        return -1;
+    enum csv_event event = CSV_CELL;
+    while (event == CSV_CELL)
+        if (csv_next(&scan->csv, &event, e) < 0)
+            return -1;
+    scan->done = 0;
+    return 0;
+}
+
 /* Goes back to the first row, for scan:rewrite. */
 static int scan_rewind(lua_State *L)
 {
     struct scan *scan = check_scan(L);
-    const char *path = luaL_checkstring(L, 2);
-    char delimiter = scan->csv.delimiter;
     struct err e = ERR_INIT;
-    csv_close(&scan->csv);
-    if (csv_open(&scan->csv, path, delimiter, &e) < 0)
+    if (rewind_to_rows(scan, luaL_checkstring(L, 2), &e) < 0)
         return fail(L, &e);
-    enum csv_event event = CSV_CELL;
-    while (event == CSV_CELL)
-        if (csv_next(&scan->csv, &event, &e) < 0)
+    return 0;
+}
+
+/*
+ * scan:find(path, column, text) -> line and number of the first row whose cell in that column is
+ * this text, or nil. Reads the file again: for the message about a cell that the database refuses.
+ */
+static int scan_find(lua_State *L)
+{
+    struct scan *scan = check_scan(L);
+    size_t column = (size_t)luaL_checkinteger(L, 3), len;
+    const char *text = luaL_checklstring(L, 4, &len);
+    struct csv *csv = &scan->csv;
+    struct err e = ERR_INIT;
+    if (rewind_to_rows(scan, luaL_checkstring(L, 2), &e) < 0)
+        return fail(L, &e);
+    lua_Integer row = 1;
+    for (enum csv_event event = CSV_CELL; event != CSV_END;) {
+        if (csv_next(csv, &event, &e) < 0)
             return fail(L, &e);
-    scan->done = 0;
+        row += event == CSV_ROW;
+        if (event == CSV_CELL && csv->cells == column && csv->len == len &&
+            (len == 0 || memcmp(csv->text, text, len) == 0)) {
+            lua_pushinteger(L, csv->row_line);
+            lua_pushinteger(L, row);
+            return 2;
+        }
+    }
     return 0;
 }
 
@@ -239,8 +274,13 @@ static int scan_rewrite(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "step", scan_step },       { "result", scan_result }, { "rewind", scan_rewind },
-    { "rewrite", scan_rewrite }, { "close", scan_close },   { NULL, NULL },
+    { "step", scan_step },
+    { "result", scan_result },
+    { "rewind", scan_rewind },
+    { "rewrite", scan_rewrite },
+    { "find", scan_find },
+    { "close", scan_close },
+    { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

@@ -94,6 +94,7 @@ M.codes = {
   [165] = { "The database refused a cell of a seed.",
     "Correct the cell, set `column_types` of the seed, or make the table anew with --full-refresh." },
   [166] = { "The delimiter of a seed is not one character.", "See `delimiter` in the seed's settings." },
+  [167] = { "A seed is a Parquet file, and those are not loaded yet.", "Write it as CSV." },
   [170] = { "`store_failures_as` has a wrong value.", "It is table, view or ephemeral." },
   [171] = { "A test's query did not give one row with a number.",
     "`fail_calc` must be an aggregate such as count(*) that never gives NULL; write coalesce(..., 0)." },

@@ -73,7 +73,7 @@ local function discover(project)
     add_files(found, package, "analysis", paths.analysis, { ".sql" })
     add_files(found, package, "test", paths.test, { ".sql" })
     add_files(found, package, "function", paths["function"], { ".sql", ".py", ".js" })
-    add_files(found, package, "seed", paths.seed, { ".csv" })
+    add_files(found, package, "seed", paths.seed, { ".csv", ".parquet" })
   end
   add_yaml_snapshots(project, found)
   return found

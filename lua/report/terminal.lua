@@ -277,6 +277,7 @@ function Terminal:finish(summary)
         self:print(self.paint("red", result.kind .. " " .. result.name) .. ": " .. (result.message or result.status))
         if result.file then self:print("  " .. self.paint("bold", errors.relative(result.file)
           .. (result.line and (":" .. result.line) or ""))) end
+        if result.stored then self:print("  the rows that failed: " .. result.stored) end
         if result.compiled_path then self:print("  compiled SQL: " .. errors.relative(result.compiled_path)) end
       end
       if result.rerun then self:print("  run again: " .. result.rerun) end

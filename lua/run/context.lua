@@ -148,10 +148,10 @@ stateful("try_or_compiler_error(message_if_exception, func, *args, **kwargs)", f
 end)
 
 stateful("load_agate_table()", function(state)
-  if not state.load_table then
+  if state.node.resource_type ~= "seed" or not state.csv then
     err.raise { code = 242, message = "load_agate_table() is for seeds, and this is none" }
   end
-  return state:load_table()
+  return require("run.seed").table(state)
 end)
 
 stateful("adapter_macro(name, *args, **kwargs)", function(_, name)

@@ -39,7 +39,8 @@ local function store(state, query)
   state.conn:exec(ok and "commit" or "rollback")
   if not ok then error(e, 0) end
   state.run.cache:add(target, state)
-  return ("select * from %s"):format(tostring(target))
+  state.outcome.stored = ("select * from %s"):format(tostring(target))
+  return state.outcome.stored
 end
 
 local function should_store(state)

@@ -350,7 +350,7 @@ local function report(run, ctx)
     result.adapter_response = response
     result.message = outcome.message or (not is_test(state) and response and response.message) or nil
     result.response = response and response.message
-    result.failures, result.freshness = outcome.failures, outcome.freshness
+    result.failures, result.freshness, result.stored = outcome.failures, outcome.freshness, outcome.stored
     result.rows_affected = not is_test(state) and response and response.rows_affected or nil
     result.error = outcome.error
   end

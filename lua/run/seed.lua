@@ -3,8 +3,10 @@
 local copying = require "run.copy"
 local csv = require "run.csv"
 local err = require "err"
+local materialize = require "run.materialize"
 local relations = require "run.relation"
 local statement = require "run.statement"
+local tables = require "run.table"
 local value = require "jinja.value"
 
 local M = {}
@@ -13,6 +15,18 @@ local opt = value.opt
 
 local function path_of(state)
   return state.info.file
+end
+
+-- A type for a column that the file has not is left out, as in dbt, with a warning.
+local function check_types(state, typed)
+  for _, name in ipairs(state.csv.columns) do typed[name] = nil end
+  local missing = {}
+  for name in pairs(typed) do missing[#missing + 1] = name end
+  if #missing == 0 then return end
+  table.sort(missing)
+  local near = err.did_you_mean(missing[1], state.csv.columns)
+  state.run:log("warn", ("seed '%s': `column_types` names columns that the file has not: %s%s"):format(state.node.name,
+    table.concat(missing, ", "), near and " (" .. near .. ")" or ""))
 end
 
 --- Reads the file before any transaction is open: a bad row fails here. May wait.
@@ -24,9 +38,14 @@ function M.prepare(state)
     err.raise { code = 166, message = ("the delimiter must be one character, not '%s'"):format(tostring(delimiter)),
       file = path_of(state) }
   end
+  if path_of(state):lower():find("%.parquet$") then
+    err.raise { code = 167, message = ("seed '%s' is a Parquet file, which cannot be loaded yet"):format(
+      state.node.name), file = state.info.display, hint = "write it as CSV" }
+  end
   local text = {}
   for name in pairs(opt(config.column_types) or {}) do text[name] = true end
   state.csv = csv.scan(path_of(state), { delimiter = delimiter, text = text })
+  check_types(state, text)
 end
 
 local function quoted_columns(state)
@@ -37,13 +56,13 @@ local function quoted_columns(state)
   return names
 end
 
-local function create_sql(state, names)
+local function create_sql(state, names, target)
   local given = opt(state.node.config.column_types) or {}
   local columns = {}
   for i, name in ipairs(names) do
     columns[i] = ("    %s %s"):format(name, tostring(opt(given[state.csv.columns[i]]) or state.csv.types[i]))
   end
-  return ("create table %s (\n%s\n)"):format(tostring(state.context.this), table.concat(columns, ",\n"))
+  return ("create %s (\n%s\n)"):format(target, table.concat(columns, ",\n"))
 end
 
 -- The table that is there must have the file's columns.
@@ -63,36 +82,66 @@ local function check_columns(state, existing)
   end
 end
 
--- "COPY airports, line 3, column id" counts from the first row.
+-- The line and the number of the row that has a text in a column; nil when it cannot be told, as the server cuts
+-- long texts.
+local function find_row(state, column, text)
+  if not column or not text or text:sub(-3) == "..." then return nil end
+  for i, name in ipairs(state.csv.columns) do
+    if name == column or name:lower() == column then return state.csv.scan:find(path_of(state), i, text) end
+  end
+end
+
+-- "COPY airports, line 3, column id: "x"" counts lines from the first row, as far as it sees line ends inside of
+-- quotes: the cell's text tells the row.
 local function explain_copy(state, e)
   if not err.is(e) or not e.context then return e end
   local line = math.tointeger(tonumber(e.context:match("COPY [^\n]-, line (%d+)")))
   if not line then return e end
-  local column = e.context:match("line %d+, column ([^\n]-):")
-  e.file, e.line = path_of(state), state.csv.line - 1 + line
+  local column, text = e.context:match('line %d+, column ([^\n]-): "(.*)"')
+  column = column or e.context:match("line %d+, column ([^\n]-):")
+  local found, row = find_row(state, column, text)
+  e.file, e.line = path_of(state), found or state.csv.line - 1 + line
   e.code, e.column = 165, nil
-  if column then e.message = ("column %s: %s"):format(column, e.message) end
+  if column then
+    e.message = ("%scolumn %s: %s"):format(row and ("row %d, "):format(row) or "", column, e.message)
+  end
   if not e.hint and state.reloaded then
     e.hint = ("the table keeps its types until `dex-lua seed --full-refresh --select %s`"):format(state.node.name)
   end
   return e
 end
 
-local function copy(state, names)
+local function copy(state, names, target)
   local delimiter = opt(state.node.config.delimiter) or ","
   local options = delimiter == "," and "" or (", delimiter '%s'"):format(delimiter == "'" and "''" or delimiter)
-  local sql = ("copy %s (%s) from stdin with (format csv, null ''%s)"):format(tostring(state.context.this),
-    table.concat(names, ", "), options)
+  local sql = ("copy %s (%s) from stdin with (format csv, null ''%s)"):format(target, table.concat(names, ", "),
+    options)
   state.run:log_sql(state, sql)
   local ok, rows = pcall(copying.into, state.conn, sql, csv.source(path_of(state), state.csv))
   if not ok then error(explain_copy(state, rows), 0) end
   return sql, rows
 end
 
---- Makes or empties the table and fills it. Returns the relations. May wait.
+--- The file as a table of templates, for load_agate_table(): by way of the database, which knows the types. The
+--- whole of it is held in memory. May wait.
+---@param state table
+---@return dex.Table
+function M.table(state)
+  local names = quoted_columns(state)
+  local target = "dex_seed_" .. require("dex.hash").md5(state.node.unique_id):sub(1, 16)
+  state:execute(create_sql(state, names, "temporary table " .. target))
+  copy(state, names, target)
+  local found = tables.from_result(state:execute("select * from " .. target))
+  state:execute("drop table " .. target)
+  return found
+end
+
+--- Makes or empties the table and fills it. Returns the relations. A project's own materialization comes first. May
+--- wait.
 ---@param state table
 ---@return table[] relations
 function M.run(state)
+  if materialize.is_custom(state.run, "seed") then return materialize.run(state) end
   local context = state.context
   local this = context.this
   local existing = opt(context.adapter.get_relation(this.database, this.schema, this.identifier))
@@ -109,11 +158,11 @@ function M.run(state)
     before, state.reloaded = "truncate table " .. tostring(existing), true
   else
     if existing then context.adapter.drop_relation(existing) end
-    before = create_sql(state, names)
+    before = create_sql(state, names, "table " .. tostring(this))
     state:execute(before)
   end
   state.replaced, state.rebuilt = existing, full_refresh or not existing
-  local sql, rows = copy(state, names)
+  local sql, rows = copy(state, names, tostring(this))
   state.csv.scan:close()
   state:write_run(before .. ";\n" .. sql .. "\n")
   local code = full_refresh and "CREATE" or "INSERT"
