@@ -15,6 +15,12 @@ local M = {}
 
 local opt = value.opt
 
+-- Whether the strategy is the built-in one, which merges.
+local function is_builtin(project)
+  local own = project.macro_index[project.name]
+  return not own.get_incremental_microbatch_sql and not own.postgres__get_incremental_microbatch_sql
+end
+
 -- A project's own strategy of that name is built at once, as long as the flag does not say otherwise.
 local function is_batched(project)
   local macro = macros.find(project, "get_incremental_microbatch_sql", project.name)
@@ -65,6 +71,10 @@ end
 ---@param state table
 function M.compile(state)
   local config, run = state.node.config, state.run
+  if opt(config.unique_key) == nil and is_builtin(run.project) then
+    err.raise { code = 177, message = ("microbatch model '%s' needs a unique_key on PostgreSQL"):format(state.node.name),
+      file = state.info.file, line = state.info.line, hint = "its batches are merged by it" }
+  end
   local lookback = opt(config.lookback)
   state.incremental = is_incremental(state)
   state.batches = batches.of({ batch_size = config.batch_size, lookback = lookback or 1,

@@ -24,25 +24,43 @@ local function check_key(build, key, columns)
 end
 
 -- The columns to insert, after those of the table were changed as on_schema_change says.
-local function columns_of(build, staged, target)
+local function columns_of(build, staged, target, on_change)
   local adapter = build.state.context.adapter
   local contract = build:setting("contract")
   if not (contract and contract.enforced == true) then adapter.expand_target_column_types(staged, target) end
-  local on_change = build:call("incremental_validate_on_schema_change", build.config.on_schema_change)
   local columns = build:call("process_schema_changes", on_change, staged, build.existing)
   if #columns == 0 then columns = adapter.get_columns_in_relation(build.existing) end
   return columns
 end
 
+-- What a failed statement of a strategy most likely means.
+local function hint_of(build, e, on_change)
+  local name = build:setting("incremental_strategy")
+  if e.sqlstate == "42703" and on_change == "ignore" then
+    return "on_schema_change is ignore, and the query lacks a column of the table: --full-refresh makes it anew, "
+      .. "sync_all_columns drops the column"
+  elseif e.sqlstate == "42601" and (name == "merge" or name == "microbatch") then
+    return "merge needs PostgreSQL 15 or later: use the strategy delete+insert"
+  end
+end
+
+local function merge_rows(build, sql, on_change)
+  local ok, e = pcall(build.main, build, sql)
+  if ok then return end
+  if type(e) == "table" then e.hint = hint_of(build, e, on_change) or e.hint end
+  error(e, 0)
+end
+
 local function add_rows(build, target, strategy)
+  local on_change = build:call("incremental_validate_on_schema_change", build.config.on_schema_change)
   local staged = build:stage(target, build.sql)
-  local columns = columns_of(build, staged, target)
+  local columns = columns_of(build, staged, target, on_change)
   local key = build:setting("unique_key")
   check_key(build, key, columns)
   build:keep()
-  build:main(strategy(build:dict("target_relation", target, "temp_relation", staged, "unique_key", key,
+  merge_rows(build, strategy(build:dict("target_relation", target, "temp_relation", staged, "unique_key", key,
     "dest_columns", columns,
-    "incremental_predicates", build:list "predicates" or build:list "incremental_predicates")))
+    "incremental_predicates", build:list "predicates" or build:list "incremental_predicates")), on_change)
 end
 
 ---@param build dex.Build
