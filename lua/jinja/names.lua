@@ -57,7 +57,7 @@ end
 
 --- Raises the error of an undefined value that is used.
 function M.undefined_error(u)
-  local message, hint, name = u.hint, nil, u.name
+  local message, hint, name = u.hint, u.suggest, u.name
   if u.owner ~= nil then
     local words = u.kind and "access to attribute '%s' of '%s' object is unsafe"
       or "'%s' object has no attribute '%s'"
