@@ -17,22 +17,25 @@ inside { if (/\*\//) { inside = 0; told = 1 } next }
 }
 END { exit bad > 0 }' || bad=1
 
-# Codes: `code = 101` in Lua; in C the second argument of what makes errors, a number or the name of one.
+# Codes: in Lua what is assigned to `code` or stands for a kind of error, in C the second argument of what makes errors, a
+# number or the name of one.
 errors=lua/help/errors.lua
 used() {
   find lua stdlib -name '*.lua' ! -path "$errors" | sort | xargs awk '
   { line = $0
-    while (match(line, /(^|[^a-z_])code = [1-9][0-9][0-9]([^0-9]|$)/)) {
+    while (match(line, /(^|[^a-z_])(code[a-z_., ]* = |[A-Z][A-Za-z]*Error = |codes\[.* or |warn\([a-z]+, [a-z]+, )[1-9][0-9][0-9]([^0-9]|$)/)) {
       found = substr(line, RSTART, RLENGTH); line = substr(line, RSTART + RLENGTH)
-      gsub(/[^0-9]/, "", found); print found, FILENAME ":" FNR
+      match(found, /[1-9][0-9][0-9][^0-9]*$/); print substr(found, RSTART, 3), FILENAME ":" FNR
     } }'
   find engine -name '*.[ch]' | sort | xargs awk '
+  FNR == 1 { open = "" }
   { line = $0
     while (match(line, /[A-Z][A-Z_0-9]* = [1-9][0-9][0-9]([^0-9]|$)/)) {
       split(substr(line, RSTART, RLENGTH), pair, / = /); line = substr(line, RSTART + RLENGTH)
       value[pair[1]] = pair[2] + 0
     }
-    line = $0
+    line = open $0; open = ""                    # a call whose arguments begin on the next line
+    if (line ~ /(err_set|err_sys|lua_err_pushf|lua_err_misuse)\($/) { open = line; next }
     while (match(line, /(err_set|err_sys|lua_err_pushf|lua_err_misuse)\([^,()]*, *[A-Z0-9][A-Z_0-9]*/)) {
       word = substr(line, RSTART, RLENGTH); line = substr(line, RSTART + RLENGTH)
       sub(/.*, */, "", word); uses[++n] = word; where[n] = FILENAME ":" FNR
