@@ -19,9 +19,6 @@
 #include "script/task.h"
 #include "script/vm.h"
 
-#pragma weak luaopen_dex_graph
-#pragma weak luaopen_dex_run
-
 enum { STATUS_USAGE = 2, STATUS_SIGNAL = 128, CODE_READ = 110 };
 
 struct app {

@@ -7,7 +7,7 @@
 int luaopen_dex_child(lua_State *L);
 int luaopen_dex_core(lua_State *L);
 int luaopen_dex_csv(lua_State *L);
-int luaopen_dex_db(lua_State *L) __attribute__((weak));
+int luaopen_dex_db(lua_State *L);
 int luaopen_dex_embed(lua_State *L);
 int luaopen_dex_env(lua_State *L);
 int luaopen_dex_fs(lua_State *L);

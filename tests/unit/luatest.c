@@ -17,9 +17,6 @@
 #include "script/task.h"
 #include "script/vm.h"
 
-#pragma weak luaopen_dex_graph
-#pragma weak luaopen_dex_run
-
 struct app {
     struct loop *loop;
     struct vm *vm;
