@@ -57,7 +57,8 @@ end
 
 function tests.tag(_, selector)
   return function(node)
-    local tags = opt(node.tags) or node.config and opt(node.config.tags) or {}
+    local tags = opt(node.tags)
+    if not tags or node.resource_type == "saved_query" then tags = node.config and opt(node.config.tags) or {} end
     if type(tags) == "string" then return matches(tags, selector) end
     for _, tag in ipairs(tags) do
       if matches(tag, selector) then return true end

@@ -68,14 +68,15 @@ end
 
 local function is_sequence(x) return value.is_list(x) or value.is_tuple(x) end
 
--- Deep equality as Python's; an absent key is not the same as a null.
+-- Deep equality as Python's; a key that is null may as well be absent.
 local function same(a, b)
   if a == b then return true end
   if value.is_dict(a) and value.is_dict(b) then
-    if #a ~= #b then return false end
     for k, v in pairs(a) do
-      local other = rawget(b, k)
-      if other == nil or not same(v, other) then return false end
+      if v ~= value.none and not same(v, rawget(b, k)) then return false end
+    end
+    for k, v in pairs(b) do
+      if v ~= value.none and rawget(a, k) == nil then return false end
     end
     return true
   elseif is_sequence(a) and is_sequence(b) then
