@@ -140,7 +140,7 @@ M.codes = {
   [241] = { "A model and its contract differ.",
     "Give every column a `data_type` in the properties file, and make names and types agree." },
   [242] = { "This function is not available here, or not on PostgreSQL.", "Leave it out, or test target.type." },
-  [243] = { "The name of a relation is longer than PostgreSQL allows, 63 characters.",
+  [243] = { "The name of a relation is longer than PostgreSQL allows, 63 bytes.",
     "Give the node a shorter alias." },
   [244] = { "A model is in Python, which PostgreSQL cannot run.", "Write it in SQL, or disable it." },
   [245] = { "A constraint is declared wrongly.", "Its type is check, not_null, unique, primary_key or foreign_key." },

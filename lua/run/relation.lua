@@ -57,7 +57,7 @@ local function make(fields)
   end
   local id = fields.identifier
   if id and fields.type and #id > M.MAX_NAME then
-    err.raise { code = 243, message = ("relation name '%s' is longer than %d characters"):format(id, M.MAX_NAME),
+    err.raise { code = 243, message = ("relation name '%s' is longer than %d bytes"):format(id, M.MAX_NAME),
       hint = "give the model a shorter `alias`" }
   end
   return setmetatable(fields, Relation)
@@ -211,6 +211,14 @@ local getters = {
 }
 for name, text in pairs(M.types) do getters[name] = function() return text end end
 
+-- Its name with a suffix, cut to what PostgreSQL takes: between two characters, never inside of one.
+local function with_suffix(relation, suffix)
+  local name = rawget(relation, "identifier") or ""
+  local room = math.max(M.MAX_NAME - #suffix, 0)
+  while room > 0 and (name:byte(room + 1) or 0) & 0xC0 == 0x80 do room = room - 1 end
+  return with(relation, { identifier = name:sub(1, room) .. suffix })
+end
+
 local function incorporate(relation, changes)
   local fields = {}
   for key, v in pairs(changes) do
@@ -298,6 +306,7 @@ local methods = object.methods {
     return require("run.materialized_view").changes(described, node)
   end,
   ["relation_max_name_length()"] = function() return M.MAX_NAME end,
+  ["with_suffix(suffix)"] = with_suffix,
   ["add_ephemeral_prefix(name)"] = function(_, name) return M.cte_name(name) end,
   ["get(key, default=none)"] = function(relation, key, default)
     if key == "metadata" then return value.dict("type", "PostgresRelation") end

@@ -53,7 +53,8 @@
 {%- endmacro %}
 
 
-{# An identifier has at most 63 bytes; the suffix stays whole, the name before it is cut. #}
+{# An identifier has at most 63 bytes, which may be fewer characters; the suffix stays whole, the name before it
+   is cut. #}
 {% macro postgres__make_relation_with_suffix(base_relation, suffix, dstring) -%}
   {%- if dstring -%}
     {%- set suffix = suffix ~ modules.datetime.datetime.now().strftime('%H%M%S%f') -%}
@@ -62,7 +63,7 @@
   {%- if room < 0 -%}
     {%- do exceptions.raise_compiler_error("the suffix '" ~ suffix ~ "' is longer than a name may be") -%}
   {%- endif -%}
-  {%- do return(base_relation.incorporate(path={'identifier': base_relation.identifier[:room] ~ suffix})) -%}
+  {%- do return(base_relation.with_suffix(suffix)) -%}
 {%- endmacro %}
 
 {% macro postgres__make_intermediate_relation(base_relation, suffix) -%}
