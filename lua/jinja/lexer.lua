@@ -149,7 +149,7 @@ local function bad_tag(lex, source, pos, closer, opened)
     else
       local wanted = table.remove(stack)
       if wanted ~= which then
-        syntax(lex, at, ("unexpected '%s', expected '%s'"):format(which, wanted))
+        syntax(lex, at, ("expected '%s', found '%s'"):format(wanted, which))
       end
     end
     pos = after

@@ -63,7 +63,7 @@ function Parser:describe()
 end
 
 function Parser:unexpected(wanted)
-  return self:fail(("unexpected %s, expected %s"):format(self:describe(), wanted))
+  return self:fail(("expected %s, found %s"):format(wanted, self:describe()))
 end
 
 function Parser:expect(kind)

@@ -29,18 +29,27 @@ local function source_line(e)
   end
 end
 
+-- Text of files and of the database, without what a terminal would obey.
+local function harmless(text)
+  if not utf8.len(text) then text = text:gsub("[\128-\255]", "?") end
+  return (text:gsub("[%c\127]", function(c) return c == "\t" and " " or c ~= "\n" and "?" or nil end))
+end
+
 -- The line with its number, and a caret below the column when it is known. Long lines are cut around it.
 local function excerpt(e, width)
   local line = e.line and (e.excerpt or source_line(e))
   if not line or line:match("^%s*$") then return nil end
-  line = line:gsub("\t", " ")
+  line = harmless(line)
   -- columns count characters
   local column = e.column
   local room, length = width - 12, utf8.len(line) or #line
   if length > room then
     local from = math.max(1, (column or 1) - room // 2)
     local to = math.min(length, from + room - 1)
-    line = utf8.len(line) and line:sub(utf8.offset(line, from), utf8.offset(line, to + 1) - 1) or line:sub(from, to)
+    local cut_off = to < length
+    line = line:sub(utf8.offset(line, from), utf8.offset(line, to + 1) - 1)
+    if from > 1 then line = "..." .. line:sub(utf8.offset(line, 4)) end
+    if cut_off then line = line:sub(1, utf8.offset(line, -3) - 1) .. "..." end
     length = to - from + 1
     if column then column = column - from + 1 end
   end
@@ -82,11 +91,11 @@ function M.format(e, opts)
   local paint = opts.paint or function(_, text) return text end
   local out = {}
   local function add(text) out[#out + 1] = text end
-  local message = tostring(e.message):gsub("%s+$", "")
+  local message = harmless(tostring(e.message):gsub("%s+$", ""))
   local first, more = message:match("^([^\n]*)\n?(.*)$")
   add(paint("red", opts.label or ("error " .. tostring(e.code))) .. ": " .. first)
   for line in more:gmatch("[^\n]+") do add("  " .. line) end
-  if e.detail and e.detail ~= "" then add("  detail: " .. e.detail) end
+  if e.detail and e.detail ~= "" then add("  detail: " .. harmless(e.detail)) end
   if e.file then
     local place = M.relative(e.file)
     if e.line then place = place .. ":" .. e.line end

@@ -604,7 +604,7 @@ models:
   equal(fixture.warnings(project), table.concat({
     "130 dbt_project.yml:3: the project file has no key 'modles' (did you mean 'models'?)",
     "130 models/p.yml:7: a properties file has no key 'model' (did you mean 'models'?)",
-    "130 models/p.yml:4: models 'a' has no key 'descripton' (did you mean 'description'?)",
+    "130 models/p.yml:4: model 'a' has no key 'descripton' (did you mean 'description'?)",
     "131 models/p.yml:2: there is no model 'aa' for this entry of `models` (did you mean 'a'?)",
     "130 dbt_project.yml:6: models.shop has no key 'materialised' (did you mean 'materialized'?)",
     "133 models/eph.sql:1: model 'eph' is ephemeral: it builds nothing, and its hooks never run",
