@@ -12,6 +12,17 @@ import tempfile
 import threading
 
 PASSWORD = "correct-horse"  # of the user postgres, over TCP
+SPARE = 3  # databases
+CLEAN = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
+do $$ declare name text; begin
+  for name in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
+    execute format('drop schema %I cascade', name);
+  end loop;
+end $$;
+create schema public;
+grant usage on schema public to public;
+"""
 
 
 def find_programs():
@@ -67,9 +78,8 @@ class Server:
         self.process = None
         self.log = []
         self.count = 0
-        self.spare = []  # databases made ahead, by a thread
-        self.waiting = threading.Semaphore(0)  # one for each of them
-        self.errands = queue.Queue()  # SQL for the thread; None ends it
+        self.spare = queue.Queue()  # empty databases
+        self.errands = queue.Queue()  # for the thread: databases to clean, None for a new one
         self.who = unprivileged()
         if self.who:
             os.chown(self.root, self.who["user"], self.who["group"])
@@ -78,7 +88,8 @@ class Server:
         self.start()
         self.thread = threading.Thread(target=self._run_errands, daemon=True)
         self.thread.start()
-        self._order_database()
+        for _ in range(SPARE):
+            self.errands.put(None)
 
     def _spawn(self, args, **more):
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": self.root}
@@ -130,7 +141,7 @@ class Server:
                 self.process.wait()
 
     def remove(self):
-        self.errands.put(None)
+        self.errands.put(self)
         self.thread.join(60)
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.root, ignore_errors=True)
@@ -146,28 +157,24 @@ class Server:
             raise AssertionError(f"psql: {done.stderr}in: {query}")
         return done
 
-    # Making and dropping a database takes longer than most tests: a thread does it meanwhile.
+    # Making and dropping a database takes longer than most tests: they are cleaned and used again, by a thread.
 
     def _run_errands(self):
-        while (errand := self.errands.get()) is not None:
-            if errand.startswith("e2e_"):
-                try:
-                    self.psql(f"create database {errand}")
-                    self.spare.append(Database(self, errand))
-                finally:
-                    self.waiting.release()
-            else:
-                self.psql(errand, check=False)
-
-    def _order_database(self):
-        self.count += 1
-        self.errands.put(f"e2e_{self.count}")
+        while (errand := self.errands.get()) is not self:
+            if errand is not None and self.psql(CLEAN, errand.name, check=False).returncode == 0:
+                self.spare.put(errand)
+                continue
+            self.count += 1
+            name = f"e2e_{self.count}"
+            done = self.psql(f"create database {name}", check=False)
+            self.spare.put(Database(self, name) if done.returncode == 0 else RuntimeError(done.stderr))
 
     def database(self):
-        """A new empty database."""
-        self._order_database()
-        self.waiting.acquire()
-        return self.spare.pop(0)
+        """An empty database."""
+        database = self.spare.get(timeout=120)
+        if isinstance(database, RuntimeError):
+            raise database
+        return database
 
 
 class Database:
@@ -227,7 +234,10 @@ class Database:
                          "where datname = current_database() and pid <> pg_backend_pid()")
 
     def drop(self):
-        if self.roles:  # they belong to all databases, and the next test may want the same
-            self.server.psql(f"drop database {self.name} with (force);" + "".join(f"drop role {r};" for r in self.roles))
-        else:
-            self.server.errands.put(f"drop database {self.name} with (force)")
+        """Gives it back. Nothing of it is there for the next test."""
+        if not self.roles:
+            self.server.errands.put(self)
+            return
+        # roles belong to all databases, and the next test may want the same
+        self.server.psql(f"drop database {self.name} with (force);" + "".join(f"drop role {r};" for r in self.roles))
+        self.server.errands.put(None)

@@ -38,6 +38,12 @@ def test_corners_of_csv(project, text, rows):
                      "where attrelid = 'dev.s'::regclass and attnum > 0")[0] in ("a,b", "a")
 
 
+def test_a_column_twice(project):
+    p = project({"seeds/s.csv": "id,id,n\n1,2,3\n"})
+    p.run("seed").ok()
+    assert p.db.rows("select id, id_2, n from dev.s") == ["1|2|3"], "as dbt names them"
+
+
 def test_only_a_header(project):
     p = project({"seeds/s.csv": "a,b\n", "models/m.sql": "select count(*) as n from {{ ref('s') }}"})
     p.run("build").ok()
