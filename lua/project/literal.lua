@@ -18,8 +18,10 @@ local word_end = -(R("az", "AZ", "09") + "_")
 -- Strings with a backslash are the engine's: its escapes are Python's.
 local function quoted(q) return P(q) * C((1 - S(q .. "\\")) ^ 0) * P(q) end
 local text = quoted "'" + quoted '"'
-local integer = P "-" ^ -1 * R "09" ^ 1
-local number = C(integer * ("." * R "09" ^ 1) ^ -1) * -(R("az", "AZ", "09") + S "_.") / function(digits)
+-- no zeros in front, and nothing beyond 64 bits: those are the engine's
+local integer = (P "0" + R "19" * R "09" ^ -17)
+local float = R "09" ^ 1 * "." * R "09" ^ 1
+local number = C(P "-" ^ -1 * (float + integer)) * -(R("az", "AZ", "09") + S "_.") / function(digits)
   return math.tointeger(digits) or tonumber(digits)
 end
 local constant = (P "true" + "True") * word_end * Cc(true) + (P "false" + "False") * word_end * Cc(false)

@@ -103,6 +103,23 @@ end
 local spellings = { pre_hook = "pre-hook", ["pre-hook"] = "pre_hook", post_hook = "post-hook",
   ["post-hook"] = "post_hook" }
 
+--- dbt's names for settings that keyword arguments spell otherwise.
+M.dashed = { pre_hook = "pre-hook", post_hook = "post-hook" }
+
+--- The settings of a config() call under dbt's names for them; nil and the name that stands there in both spellings.
+---@param settings table
+---@return table|nil
+---@return string|nil
+function M.named(settings)
+  local plain = value.dict()
+  for key, v in pairs(settings) do
+    local name = M.dashed[key] or key
+    if M.dashed[key] and settings[name] ~= nil then return nil, key end
+    plain[name] = v
+  end
+  return plain
+end
+
 --- Collects one more config() call of a file. Changes `into` only.
 ---@param into table dict
 ---@param call table dict

@@ -34,8 +34,9 @@ function handlers.ref(capture, call)
   for _, arg in ipairs(call.args) do
     if arg.positional and type(arg.value) == "string" then
       words[#words + 1] = arg.value
-    elseif not arg.positional and (arg.keyword == "version" or arg.keyword == "v") then
+    elseif not arg.positional and (arg.keyword == "version" or arg.keyword == "v") and version == nil then
       version = value.opt(arg.value)
+      if version ~= nil and type(version) ~= "string" and type(version) ~= "number" then return false end
     else
       return false
     end
@@ -59,6 +60,8 @@ function handlers.config(capture, call)
   if #call.args == 1 and first.positional then
     settings = first.value
     if not value.is_dict(settings) then return false end
+  elseif not first then
+    return false
   else
     settings = value.dict()
     for _, arg in ipairs(call.args) do
@@ -66,6 +69,8 @@ function handlers.config(capture, call)
       settings[arg.keyword] = arg.value
     end
   end
+  settings = merge.named(settings)
+  if not settings then return false end
   merge.calls(capture.config, settings)
   return true
 end
@@ -78,10 +83,16 @@ function handlers.var(_, call, project, node)
   return v ~= nil and (type(v) ~= "string" or not v:find("{[{%%#]"))
 end
 
+-- Whether a name that is read from the text is a macro, of the project's or of the package's own.
+local function overridden(project, node, name)
+  local macro = macros.find(project, name, node.package_name)
+  return macro and macro.package_name ~= "dbt"
+end
+
 -- The capture of a text that is plain enough, else nil.
 local function from_text(project, node, source)
   local calls = literal.calls(source)
-  if not calls then return nil end
+  if not calls or overridden(project, node, "this") or overridden(project, node, "target") then return nil end
   local capture = M.new_capture()
   if calls.incremental then
     local macro = macros.find(project, "is_incremental", node.package_name)
@@ -89,6 +100,7 @@ local function from_text(project, node, source)
     capture.macros[macro.unique_id] = true
   end
   for _, call in ipairs(calls) do
+    if overridden(project, node, call.name) then return nil end
     if not handlers[call.name](capture, call, project, node) then return nil end
   end
   return capture

@@ -2,28 +2,25 @@
 -- node's configuration is.
 
 local err = require "err"
+local merge = require "project.merge"
 local object = require "run.object"
 local value = require "jinja.value"
 
 local M = {}
 
 local none, opt = value.none, value.opt
+local dashed = merge.dashed
 
 -- While files are parsed -------------------------------------------------------------------------
 
 local Parsing = { __name = "dex.parse_config" }
 
-local dashed = { pre_hook = "pre-hook", post_hook = "post-hook" }
-
 -- The settings under dbt's names for them.
 local function normalized(settings)
-  local plain = value.dict()
-  for key, v in pairs(settings) do
-    local name = dashed[key] or key
-    if dashed[key] and settings[name] ~= nil then
-      err.raise { code = 236, message = ("config() has `%s` and `%s`: they are the same setting"):format(key, name) }
-    end
-    plain[name] = v
+  local plain, key = merge.named(settings)
+  if not plain then
+    err.raise { code = 236, message = ("config() has `%s` and `%s`: they are the same setting"):format(key,
+      (key:gsub("_", "-"))) }
   end
   return plain
 end
@@ -38,7 +35,7 @@ local function collect(config, args, kwargs)
     err.raise { code = 236, message = "config() takes either keyword arguments or one mapping",
       hint = "config(materialized='table', tags=['a'])" }
   end
-  require("project.merge").calls(config.capture.config, normalized(settings))
+  merge.calls(config.capture.config, normalized(settings))
   return ""
 end
 
