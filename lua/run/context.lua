@@ -15,6 +15,7 @@ local object = require "run.object"
 local project_context = require "project.context"
 local relations = require "run.relation"
 local resolve = require "run.resolve"
+local runtime_config = require "run.runtime_config"
 local statement = require "run.statement"
 local value = require "jinja.value"
 local vars = require "project.vars"
@@ -242,21 +243,15 @@ members.flags = flags.of
 
 function members.config(state) return config_object.running(state) end
 
-function members.ref(state)
-  return function(...) return resolve.run_ref(state, ...) end
-end
+function members.ref(state) return runtime_config.resolver(state, resolve.run_ref) end
 
-function members.source(state)
-  return function(...) return resolve.run_source(state, ...) end
-end
+function members.source(state) return runtime_config.resolver(state, resolve.run_source) end
 
 members["function"] = function(state)
   return function(...) return resolve.run_function(state, ...) end
 end
 
-function members.metric(state)
-  return function(...) return resolve.run_metric(state, ...) end
-end
+function members.metric(state) return runtime_config.resolver(state, resolve.run_metric) end
 
 local function no_relation(node)
   return node.resource_type == "operation" or node.resource_type == "macro"
@@ -417,18 +412,12 @@ function parse_members.model(state)
 end
 
 function parse_members.config(state) return config_object.parsing(state.capture) end
-function parse_members.ref(state)
-  return function(...) return resolve.parse_ref(state, ...) end
-end
-function parse_members.source(state)
-  return function(...) return resolve.parse_source(state, ...) end
-end
+function parse_members.ref(state) return runtime_config.resolver(state, resolve.parse_ref) end
+function parse_members.source(state) return runtime_config.resolver(state, resolve.parse_source) end
 parse_members["function"] = function(state)
   return function(...) return resolve.parse_function(state, ...) end
 end
-function parse_members.metric(state)
-  return function(...) return resolve.parse_metric(state, ...) end
-end
+function parse_members.metric(state) return runtime_config.resolver(state, resolve.parse_metric) end
 
 -- Contexts -----------------------------------------------------------------------------------------
 

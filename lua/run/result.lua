@@ -1,5 +1,6 @@
 --- A node's result as templates of on-run-end see it: dbt's RunResult, made when it is asked for.
 
+local data = require "run.data_object"
 local object = require "run.object"
 local time = require "dex.time"
 local value = require "jinja.value"
@@ -33,6 +34,14 @@ local function status_of(result)
   return result.status == "cancelled" and "skipped" or result.status
 end
 
+local function node_of(result) return result.node and data.of(result.node) end
+
+local function timings_of(result)
+  local list = timing_of(result)
+  for i, t in ipairs(list) do list[i] = data.of(t) end
+  return list
+end
+
 local getters = {
   status = function(r) return status_of(r.of) end,
   message = function(r) return r.of.message end,
@@ -40,8 +49,8 @@ local getters = {
   execution_time = function(r) return r.of.seconds or 0.0 end,
   thread_id = function(r) return r.of.thread_id end,
   adapter_response = function(r) return response_of(r.of) end,
-  timing = function(r) return timing_of(r.of) end,
-  node = function(r) return r.of.node end,
+  timing = function(r) return timings_of(r.of) end,
+  node = function(r) return node_of(r.of) end,
   unique_id = function(r) return r.of.id end,
   agate_table = function() return none end,
   batch_results = function(r) return r.of.batch_results end,

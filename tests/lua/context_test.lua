@@ -366,6 +366,12 @@ t.test("render, try_or_compiler_error, validation", function()
   t.raises(function() render "{{ validation.any('a', 'b')('c') }}" end, 'expected value "c"')
 end)
 
+t.test("ref.config is the project's, for packages that ask it", function()
+  t.eq(render "{{ ref.config.project_name }} {{ builtins.ref.config.dependencies['shop'].version }}", "shop 1.0")
+  t.eq(render "{{ source.config.args.select is none }} {{ source.config.vars.to_dict() is mapping }} {{ ref.nothing is defined }}",
+    "True True False")
+end)
+
 t.test("results by name", function()
   t.eq(render [[{% do store_raw_result('x', message='OK 3', code='OK', rows_affected=3) %}
 {%- set r = load_result('x') %}{{ r.response }} {{ r.response.rows_affected }} {{ r['data'] }} {{
