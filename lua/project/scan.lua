@@ -69,9 +69,8 @@ function handlers.config(capture, call)
       settings[arg.keyword] = arg.value
     end
   end
-  settings = merge.named(settings)
-  if not settings then return false end
-  merge.calls(capture.config, settings)
+  -- both spellings of a hook are refused later, with the other places where hooks are written
+  merge.calls(capture.config, merge.named(settings) or settings)
   return true
 end
 
