@@ -22,8 +22,6 @@ expression.install(Parser)
 
 local shown = { ["{{"] = "'{{'", ["}}"] = "the end of the expression, '}}'", ["%}"] = "the end of the tag, '%}'",
   eof = "the end of the template", name = "a name" }
-local met = { ["}}"] = "end of the expression, '}}'", ["%}"] = "end of the tag, '%}'", eof = "end of the template",
-  integer = "number", float = "number", string = "string" }
 
 -- `i` is where the kind of the current token stands in `tokens`; its position is before it, its text behind it.
 
@@ -59,7 +57,8 @@ function Parser:describe()
   local kind, text = self:kind(), self:text()
   if kind == "name" then return "'" .. text .. "'" end
   if kind == "integer" or kind == "float" then return "number " .. text end
-  return met[kind] or "'" .. kind .. "'"
+  if kind == "string" then return "a string" end
+  return shown[kind] or "'" .. kind .. "'"
 end
 
 function Parser:unexpected(wanted)
@@ -324,10 +323,10 @@ statements["macro"] = function(self, pos, what)
   local name = self:plain_name()
   local before = mentioned(self)
   local params, defaults = signature(self)
-  if what == "test" then name = "test_" .. name end
+  if what ~= "macro" then name = "test_" .. name end
   return macro_node(self, { tag = "macro", pos = pos, name = name, params = params, defaults = defaults }, what, before)
 end
-statements["test"] = statements["macro"]
+statements["test"], statements["data_test"] = statements["macro"], statements["macro"]
 
 statements["materialization"] = function(self, pos)
   local name = self:plain_name()
