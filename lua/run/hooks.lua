@@ -10,6 +10,7 @@ local hash = require "dex.hash"
 local hook_object = require "run.hook_object"
 local jinja = require "jinja"
 local json = require "dex.json"
+local query_comment = require "run.query_comment"
 local time = require "dex.time"
 local value = require "jinja.value"
 
@@ -63,9 +64,9 @@ end
 
 -- Statements --------------------------------------------------------------------------------------
 
-local function exec(conn, sql, params)
-  if params and params.n > 0 then return conn:exec(sql, table.unpack(params, 1, params.n)) end
-  return conn:exec(sql)
+local function exec(state, sql, params)
+  if params and params.n > 0 then return state.conn:exec(sql, table.unpack(params, 1, params.n)) end
+  return query_comment.exec(state, sql)
 end
 
 -- Whether one of the statements ended the transaction; the tags that the server answered with tell.
@@ -121,7 +122,7 @@ local function execute(own, sql, params)
   note_sql(own, sql)
   if own.hook.timeout then set_timeout(own) end
   own.run:log_sql(own.state, sql)
-  local result = exec(own.state.conn, sql, params)
+  local result = exec(own.state, sql, params)
   own.rows = own.rows or result.affected and 0
   for _, one in ipairs(result.all or { result }) do
     if one.affected then own.rows = (own.rows or 0) + one.affected end
@@ -408,7 +409,7 @@ local function finish(own, started, ok, e)
       and own.state.conn and own.state.conn:txn() ~= "broken" and not (err.is(e) and e.cancelled)
     if forgivable then
       record.status = own.hook.on_error == "warn" and "warn" or "ignored"
-      if record.status == "warn" then run:log("warn", failed.message) end
+      if record.status == "warn" then run:warn(failed.message) end
       failed, record.error = nil, nil
     end
   end

@@ -3,6 +3,7 @@
 
 local err = require "err"
 local object = require "run.object"
+local query_comment = require "run.query_comment"
 local tables = require "run.table"
 local value = require "jinja.value"
 
@@ -125,7 +126,7 @@ function M.execute(state, sql, params)
   local run = state.run
   if run and run.log_sql then run:log_sql(state, sql) end
   if params and #params > 0 then return conn:exec(sql, table.unpack(params)) end
-  return conn:exec(sql)
+  return query_comment.exec(state, sql)
 end
 
 -- "%s" of dbt's bindings -> "$1"; "%%" -> "%".
