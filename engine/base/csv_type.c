@@ -45,7 +45,7 @@ static size_t length(struct span s)
 }
 
 /* Compares with a lower-case word. */
-static int is_word(struct span s, const char *word)
+static inline int is_word(struct span s, const char *word)
 {
     size_t n = strlen(word);
     if (length(s) != n)

@@ -10,11 +10,11 @@ TABLES, TESTS, ROWS = 100, 1000, 1000000
 
 
 def data_tests(bench, table):
-    """Every table has ten tests: unique, not_null and accepted_values of its columns."""
+    """Every table has 10,000 rows and ten tests: unique, not_null and accepted_values of its columns."""
     models, entries = {}, ["models:\n"]
     for i in range(TABLES):
         models[f"models/t_{i:03}.sql"] = ("{{ config(materialized='table') }}\nselect n as id, n % 5 as kind, n * 2 as "
-                                          f"price, n + {i} as other from generate_series(1, 1000) n\n")
+                                          f"price, n + {i} as other from generate_series(1, 10000) n\n")
         entries.append(
             f"  - name: t_{i:03}\n    columns:\n"
             + "".join(f"      - {{name: {column}, data_tests: [unique, not_null]}}\n" for column in ("id", "price", "other"))
