@@ -345,6 +345,14 @@ local function not_here(name)
   end
 end
 
+-- What a foreign key refers to: ref('x') and source('x', 'y') as in templates, anything else as it stands.
+local function resolver(adapter)
+  return function(text)
+    if not text:find("^%s*ref%s*%(") and not text:find("^%s*source%s*%(") then return text end
+    return require("jinja").render("{{ " .. text .. " }}", adapter.ctx)
+  end
+end
+
 -- The surface ------------------------------------------------------------------------------------
 
 local methods = object.methods {
@@ -401,8 +409,12 @@ local methods = object.methods {
       if opt(strategy) and strategy.hard_deletes == "new_record" then wanted[4] = "dbt_is_deleted" end
       return snapshot_columns(adapter, relation, names, wanted)
     end,
-  ["render_raw_columns_constraints(raw_columns)"] = function(_, list) return constraints.columns(list) end,
-  ["render_raw_model_constraints(raw_constraints)"] = function(_, list) return constraints.table(list) end,
+  ["render_raw_columns_constraints(raw_columns)"] = function(adapter, list)
+    return constraints.columns(list, resolver(adapter))
+  end,
+  ["render_raw_model_constraints(raw_constraints)"] = function(adapter, list)
+    return constraints.table(list, resolver(adapter))
+  end,
   ["run_sql_for_tests(sql, fetch, conn)"] = function(adapter, sql, fetch)
     local _, found = statement.run(adapter.state, sql, true)
     local list = tables.matrix(found)

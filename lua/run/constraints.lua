@@ -25,9 +25,10 @@ end
 
 local function join(list) return table.concat(list, ", ") end
 
-local function references(constraint)
+-- `resolve` makes a relation of ref('x') or source('x', 'y').
+local function references(constraint, resolve)
   local to, columns = text(constraint, "to"), opt(constraint.to_columns)
-  if to and columns and #columns > 0 then return ("references %s (%s)"):format(to, join(columns)) end
+  if to and columns and #columns > 0 then return ("references %s (%s)"):format(resolve(to), join(columns)) end
   local expression = text(constraint, "expression")
   return expression and "references " .. expression or nil
 end
@@ -37,14 +38,15 @@ local of_column = {
   not_null = function(_, expression) return "not null " .. (expression or "") end,
   unique = function(_, expression) return "unique " .. (expression or "") end,
   primary_key = function(_, expression) return "primary key " .. (expression or "") end,
-  foreign_key = references,
+  foreign_key = function(constraint, _, resolve) return references(constraint, resolve) end,
   custom = function(_, expression) return expression end,
 }
 
 --- The columns of a table with their types and constraints: a line for each.
 ---@param columns table dict of a node
+---@param resolve fun(text: string): string what the `to` of a foreign key means
 ---@return table list of text
-function M.columns(columns)
+function M.columns(columns, resolve)
   local lines = value.list()
   for _, column in pairs(columns) do
     local name = opt(column.quote) and '"' .. column.name:gsub('"', '""') .. '"' or column.name
@@ -52,7 +54,7 @@ function M.columns(columns)
     for _, constraint in ipairs(opt(column.constraints) or {}) do
       local expression = text(constraint, "expression")
       if expression == "" then expression = nil end
-      local sql = of_column[kind_of(constraint)](constraint, expression)
+      local sql = of_column[kind_of(constraint)](constraint, expression, resolve)
       if sql then parts[#parts + 1] = sql:gsub("%s+$", "") end
     end
     lines[#lines + 1] = table.concat(parts, " ")
@@ -71,8 +73,8 @@ local of_table = {
   not_null = function() return nil end,
   unique = key "unique",
   primary_key = key "primary key",
-  foreign_key = function(constraint, columns)
-    local target = references(constraint)
+  foreign_key = function(constraint, columns, _, resolve)
+    local target = references(constraint, resolve)
     return target and ("foreign key (%s) %s"):format(columns, target)
   end,
   custom = function(_, _, expression) return expression end,
@@ -80,13 +82,15 @@ local of_table = {
 
 --- The constraints of a whole table: a line for each.
 ---@param constraints table list
+---@param resolve fun(text: string): string
 ---@return table list of text
-function M.table(constraints)
+function M.table(constraints, resolve)
   local lines = value.list()
   for _, constraint in ipairs(opt(constraints) or {}) do
     local expression = text(constraint, "expression")
     if expression == "" then expression = nil end
-    local sql = of_table[kind_of(constraint)](constraint, join(opt(constraint.columns) or {}), expression)
+    local sql = of_table[kind_of(constraint)](constraint, join(opt(constraint.columns) or {}), expression,
+      resolve)
     local name = text(constraint, "name")
     if sql then lines[#lines + 1] = (name and ("constraint %s "):format(name) or "") .. sql end
   end

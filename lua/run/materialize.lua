@@ -85,6 +85,10 @@ function Build:replace(target, make)
   local backup = self:call("make_backup_relation", target, self.existing.type)
   self:drop_leftover(intermediate)
   self:drop_leftover(backup)
+  local constraints = opt(self.node.constraints)
+  if constraints and #constraints > 0 and self.existing.is_table then
+    self:call("release_constraint_names", self.existing, constraints)
+  end
   make(intermediate)
   adapter.rename_relation(self.existing, backup)
   adapter.rename_relation(intermediate, target)

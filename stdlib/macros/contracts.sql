@@ -17,6 +17,14 @@
   )
 {%- endmacro %}
 
+{# Lets a table that is about to be replaced give the names of its constraints to its successor. #}
+{% macro release_constraint_names(relation, constraints) -%}
+  {%- do return(adapter.dispatch('release_constraint_names', 'dbt')(relation, constraints)) -%}
+{%- endmacro %}
+
+{% macro default__release_constraint_names(relation, constraints) -%}
+{%- endmacro %}
+
 {% macro get_assert_columns_equivalent(sql) -%}
   {%- do return(adapter.dispatch('get_assert_columns_equivalent', 'dbt')(sql)) -%}
 {%- endmacro %}

@@ -24,7 +24,7 @@ def indexed(p, text, *args):
 
 @pytest.mark.san
 def test_a_materialized_view_is_refreshed(matview):
-    assert matview.db.relations() == ["m matview", "reader view"]
+    assert matview.db.relations() == ["m materialized view", "reader view"]
     assert matview.db.rows("select n from dev.reader") == ["0"]
     before = matview.db.rows("select 'dev.m'::regclass::oid")
     matview.run("run").ok()
@@ -32,7 +32,7 @@ def test_a_materialized_view_is_refreshed(matview):
     assert matview.db.rows("select 'dev.m'::regclass::oid") == before
     matview.run("run", "--full-refresh").ok()
     assert matview.db.rows("select 'dev.m'::regclass::oid") != before
-    assert matview.db.relations() == ["m matview", "reader view"]
+    assert matview.db.relations() == ["m materialized view", "reader view"]
 
 
 def test_changed_indexes_are_applied(matview):
@@ -56,7 +56,7 @@ def test_changed_indexes_continue_or_fail(matview):
 def test_every_kind_becomes_every_other(project):
     p = project({"models/m.sql": "{{ config(materialized=var('kind')) }} select 1 as n",
                  "models/reader.sql": "select * from {{ ref('m') }}"})
-    words = {"materialized_view": "matview", "incremental": "table"}
+    words = {"materialized_view": "materialized view", "incremental": "table"}
     for kind in ("table", "materialized_view", "view", "materialized_view", "incremental", "view", "table",
                  "materialized_view", "table"):
         p.run("run", "--vars", f"{{kind: {kind}}}").ok()

@@ -30,6 +30,23 @@
   );
 {%- endmacro %}
 
+{# A unique constraint is an index, whose name is taken in the whole schema. #}
+{% macro postgres__release_constraint_names(relation, constraints) -%}
+  {%- set names = [] -%}
+  {%- for constraint in constraints if constraint.name -%}
+    {%- do names.append("'" ~ escape_single_quotes(constraint.name) ~ "'") -%}
+  {%- endfor -%}
+  {%- if names -%}
+    {%- set found = run_query("select conname from pg_catalog.pg_constraint where conrelid = '"
+      ~ escape_single_quotes(relation.render()) ~ "'::regclass and contype in ('p', 'u') and lower(conname) in ("
+      ~ names | join(', ') | lower ~ ")") -%}
+    {%- for row in found -%}
+      {%- do run_query('alter table ' ~ relation ~ ' rename constraint ' ~ adapter.quote(row[0]) ~ ' to '
+        ~ adapter.quote('dex_' ~ local_md5(row[0] ~ relation))) -%}
+    {%- endfor -%}
+  {%- endif -%}
+{%- endmacro %}
+
 {# There is no `create or replace table`: the old one is dropped in the same transaction. #}
 {% macro postgres__get_replace_table_sql(relation, sql) -%}
   {{ drop_table(relation) }};
