@@ -137,6 +137,6 @@ $(B)/dex-lua: $(OBJECTS)
 
 $(B)/luatest $(UNIT): $(B)/%: $(B)/tests/unit/%.o $(CORE)
 	$(call say,link $@)
-	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
+	$(Q)$(CC) -o $@ $^ $(ALL_LIBS) $(TEST_LIBS)
 
 -include $(SOURCES:%.c=$(B)/%.d) $(B)/tests/unit/luatest.d $(UNIT:$(B)/%=$(B)/tests/unit/%.d)

@@ -35,5 +35,8 @@ lpeg_libs=$(static "$dir" lua5.4-lpeg lpeg)
 : "${lua_libs:=$("$pkg" --libs "$lua")}"
 : "${lpeg_libs:=$(first lua5.4-lpeg lpeg > /dev/null && "$pkg" --libs "$(first lua5.4-lpeg lpeg)" || echo -llpeg)}"
 
-echo "LIB_CFLAGS := $("$pkg" --cflags "$lua" libpq yaml-0.1 libevent_core libcrypto libpcre2-8)"
-echo "LIBS := $lpeg_libs $lua_libs $("$pkg" --libs libpq yaml-0.1 libevent_core libcrypto libpcre2-8) -lpthread -lm -ldl"
+# libpq is loaded by the program when it first connects (engine/db/libpq.h); one of the tests is linked with it.
+echo "LIB_CFLAGS := $("$pkg" --cflags "$lua" libpq yaml-0.1 libevent_core libcrypto libpcre2-8)" \
+  "-DLIBPQ_DIR='\"$("$pkg" --variable=libdir libpq)\"'"
+echo "LIBS := $lpeg_libs $lua_libs $("$pkg" --libs yaml-0.1 libevent_core libcrypto libpcre2-8) -lpthread -lm -ldl"
+echo "TEST_LIBS := $("$pkg" --libs libpq)"

@@ -7,11 +7,11 @@
 #ifndef DEX_DB_ADAPTER_H
 #define DEX_DB_ADAPTER_H
 
-#include <libpq-fe.h>
 #include <stddef.h>
 
 #include "base/err.h"
 #include "base/list.h"
+#include "db/libpq.h"
 #include "io/loop.h"
 
 /* Codes of errors that come from a connection. */

@@ -134,6 +134,8 @@ static void first_poll(void *arg)
 struct db_conn *pg_connect(struct loop *loop, const struct db_params *params,
                            struct db_notices notices, db_ready_fn ready, void *arg, struct err *e)
 {
+    if (libpq_load(e) < 0)
+        return NULL;
     PGconn *pg = PQconnectStartParams(params->keywords, params->values, 0);
     if (!pg) {
         err_set(e, DB_CONNECT, "libpq has no memory for a connection");

@@ -5,7 +5,6 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <event2/event.h>
 #include <lauxlib.h>
-#include <libpq-fe.h>
 #include <openssl/crypto.h>
 #include <pcre2.h>
 #include <string.h>
@@ -14,7 +13,9 @@
 
 #include "base/number.h"
 #include "base/version.h"
+#include "db/libpq.h"
 #include "script/libs.h"
+#include "script/lua_err.h"
 #include "script/signal_hook.h"
 #include "script/task.h"
 #include "script/task_vm.h"
@@ -81,6 +82,9 @@ static void push_lpeg_version(lua_State *L)
 
 static void push_libpq_version(lua_State *L)
 {
+    struct err e = ERR_INIT;
+    if (libpq_load(&e) < 0)
+        lua_err_raise(L, &e);
     int number = PQlibVersion(); /* 150004 is 15.4 */
     lua_pushfstring(L, "%d.%d", number / 10000, number % 10000);
 }
