@@ -70,9 +70,10 @@ end
 --- The phase `compile`: finds the batches, and renders the first one. May wait.
 ---@param state table
 function M.compile(state)
-  local config, run = state.node.config, state.run
+  local node, run = state.node, state.run
+  local config = node.config
   if opt(config.unique_key) == nil and is_builtin(run.project) then
-    err.raise { code = 177, message = ("microbatch model '%s' needs a unique_key on PostgreSQL"):format(state.node.name),
+    err.raise { code = 177, message = ("microbatch model '%s' needs a unique_key on PostgreSQL"):format(node.name),
       file = state.info.file, line = state.info.line, hint = "its batches are merged by it" }
   end
   local lookback = opt(config.lookback)
