@@ -92,7 +92,7 @@ local function check_threshold(entry, freshness, key)
   end
 end
 
--- Freshness where it is written: of a source, a table, or the config of one.
+-- Freshness where it is written: of a source, a table, or the config of one. True when nothing is raised.
 local function check_freshness(entry, data)
   local nested = opt(data.config)
   for _, from in ipairs { data, value.is_dict(nested) and nested or false } do
@@ -105,6 +105,7 @@ local function check_freshness(entry, data)
       check_threshold(entry, freshness, "error_after")
     end
   end
+  return true
 end
 
 -- The two ways to tell a source's age exclude each other where they are written.
@@ -268,8 +269,9 @@ function M.load(project)
         message = ("source '%s': `overrides` is not supported and is left out"):format(entry.name),
         file = entry.file.display, line = lines_of(entry.lines, entry.data, "overrides") or entry.line }
     else
-      project.problems:try({ file = entry.file.display, line = entry.line }, check_freshness, entry, entry.data)
-      for _, data in ipairs(opt(entry.data.tables) or {}) do
+      local where = { file = entry.file.display, line = entry.line }
+      local good = project.problems:try(where, check_freshness, entry, entry.data)
+      for _, data in ipairs(good and opt(entry.data.tables) or {}) do
         project.problems:try({ file = entry.file.display, line = entry.line }, load_table, project, entry, data)
       end
     end
