@@ -54,6 +54,7 @@ end
 ---@field settings table dict
 ---@field written table|nil dict: the settings and hooks before their Jinja was rendered; `settings` when absent
 ---@field hooks table<string, dex.Hook[]>|nil
+---@field is_call boolean|nil it is a config() call
 
 --- A level from a dict of settings, as in properties files and config() calls.
 ---@param settings table dict
@@ -76,7 +77,7 @@ function M.level(settings, origin, problems, written)
       end
     end
   end
-  return { settings = plain, hooks = found, written = written or settings }
+  return { settings = plain, hooks = found, written = written or settings, is_call = origin.place == "config" }
 end
 
 local function strip_plus(key) return (key:gsub("^%+%s*", "")) end
@@ -234,6 +235,11 @@ function M.of(project, kind, package, fqn, own)
   for _, level in ipairs(levels) do
     if kind == "source" then merge.source_level(config, level.settings) else merge.level(config, level.settings) end
     for k, v in pairs(level.written) do unrendered[k] = v end
+  end
+  -- as in dbt, where the root's settings for packages come last, but not before the node's own in what was written
+  local last = own[#own]
+  if last and last.is_call and package ~= project.packages[1] then
+    for k, v in pairs(last.written) do unrendered[k] = v end
   end
   local found = collect_hooks(levels)
   if config["post-hook"] ~= nil then

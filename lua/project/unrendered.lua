@@ -49,7 +49,7 @@ function M.of_call(source)
     local key, text = part:match("^%s*([%a_][%w_]*)%s*=%s*(.-)%s*$")
     if key then settings[key] = written(text) end
   end
-  return settings
+  return #settings > 0 and settings or nil
 end
 
 --- The settings of a properties file, with the texts that hold Jinja as they stand there.
