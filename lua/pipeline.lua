@@ -36,13 +36,6 @@ M.commands = {
   help = { "meta.help" },
 }
 
-local function reporter(job)
-  local given = job.given
-  local opts = { level = given.debug and "debug" or given.log_level, quiet = given.quiet, use_colors = given.use_colors,
-    command = job.command.name, invocation_id = job.invocation_id, fd = job.command.data and 2 or 1 }
-  return require(given.log_format == "json" and "report.json_log" or "report.terminal").new(opts)
-end
-
 --- Runs the steps of the job's command until one gives a status. May wait.
 ---@return integer status
 function M.run_steps(job)
@@ -80,6 +73,20 @@ local function close(job)
   end
 end
 
+-- The status of a command that raised.
+local function failed(job, result)
+  local failure = err.wrap(result)
+  if failure.cancelled then
+    job.report:log("warn", "cancelled")
+    return require("command.steps").cancelled_status(job)
+  end
+  report_failure(job, failure)
+  if failure.code >= 900 and not job.given.debug then
+    job.report:log("error", "this is a defect of dex-lua; --debug shows where")
+  end
+  return 2
+end
+
 --- Runs one command line. May wait.
 ---@param argv string[] without the program's name
 ---@return integer exit status: 0, 1 something failed, 2 usage, project or connection
@@ -104,22 +111,18 @@ function M.main(argv)
   end
   local time = require "dex.time"
   local job = { command = command, given = given, words = words, rest = rest, closers = {}, started_at = time.now(),
-    started = time.mono(), invocation_id = require("dex.uuid")() }
-  job.report = reporter(job)
-  for _, warning in ipairs(warnings) do job.report:warning(warning) end
-  local done, result = pcall(M.run_steps, job)
+    started = time.mono(), invocation_id = given.invocation_id or require("dex.uuid")(), argv = argv }
+  if given.single_threaded then given.threads = 1 end
+  local done, result = pcall(function()
+    job.report = require("report.outlets").new(job)
+    for _, warning in ipairs(warnings) do job.report:warning(warning) end
+    return M.run_steps(job)
+  end)
+  job.report = job.report or require("report.terminal").new { level = "error", fd = 2 }
   close(job)
-  if done then return result end
-  local failure = err.wrap(result)
-  if failure.cancelled then
-    job.report:log("warn", "cancelled")
-    return require("command.steps").cancelled_status(job)
-  end
-  report_failure(job, failure)
-  if failure.code >= 900 and not given.debug then
-    job.report:log("error", "this is a defect of dex-lua; --debug shows where")
-  end
-  return 2
+  local status = done and result or failed(job, result)
+  if job.report.close then job.report:close() end
+  return status
 end
 
 return M

@@ -46,6 +46,7 @@ function M.load(job)
     threads = given.threads,
     vars = vars,
     command = job.command.name,
+    version_check = given.version_check,
     flags = { full_refresh = given.full_refresh, fail_fast = given.fail_fast, store_failures = given.store_failures },
     target_path = given.target_path,
     invocation_id = job.invocation_id,
@@ -143,6 +144,7 @@ end
 
 --- outcome -> the files under target/.
 function M.write(job)
+  if job.given.write_json == false then return end
   M.write_manifest(job)
   local artifacts = require "report.artifacts"
   artifacts.run_results(job, job.outcome.results)
@@ -151,6 +153,7 @@ end
 
 --- project -> target/manifest.json
 function M.write_manifest(job)
+  if job.given.write_json == false then return end
   fs.mkdirs(job.target_path)
   require("project.manifest").write(job.project, job.target_path .. "/manifest.json")
 end

@@ -17,8 +17,13 @@ local function field(name) return (name:gsub("-", "_")) end
 local function convert(option, text, shown)
   if option.integer then
     local n = math.tointeger(tonumber(text))
-    if not n or n < 1 then usage(("%s needs a whole number above 0, not '%s'"):format(shown, text)) end
+    if not n or n < (option.zero and 0 or 1) then
+      usage(("%s needs a whole number%s, not '%s'"):format(shown, option.zero and "" or " above 0", text))
+    end
     return n
+  end
+  if option.uuid and not text:find("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$") then
+    usage(("%s needs a UUID, not '%s'"):format(shown, text))
   end
   if option.choices then
     for _, choice in ipairs(option.choices) do
@@ -117,6 +122,7 @@ local function read_option(command, argv, i, given)
   if not option then unknown_option(command, shown) end
   if not option.arg then
     if equals == "=" then usage(shown .. " takes no value") end
+    if option.refused and not negated then usage(("%s is not possible: %s"):format(shown, option.refused)) end
     given[field(option.name)] = not negated
     return i
   end
@@ -169,7 +175,8 @@ local function from_elsewhere(command, given, getenv, flags_of)
   for _, option in ipairs(list) do
     local key = field(option.name)
     if given[key] == nil and option.env and flags[key] ~= nil then
-      store_text(given, option, tostring(flags[key]), "flags." .. key)
+      local v = flags[key]
+      store_text(given, option, type(v) == "table" and require("dex.json").encode(v) or tostring(v), "flags." .. key)
     end
     if given[key] == nil then given[key] = option.default end
   end

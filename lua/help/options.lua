@@ -5,8 +5,9 @@ local M = {}
 
 --- An option: `name` long form without dashes, `short` one letter, `aliases`, `arg` placeholder of its
 --- value (none: a flag), `many` takes all words up to the next option, `choices`, `env` variable read when
---- it is absent (dbt's names), `negatable` has a `--no-` form, `integer` must be a whole number above 0,
---- `default`, `help` one line.
+--- it is absent (dbt's names), `negatable` has a `--no-` form, `uuid`, `integer` above 0 (`zero`: or 0),
+--- `default`, `help` one line; `ignored` for options of dbt that are taken and change nothing, `refused` a sentence for
+--- those that would change something and cannot.
 M.options = {
   { name = "select", short = "s", aliases = { "models", "model" }, mshort = "m", arg = "SELECTOR", many = true,
     help = "Nodes to work on: names, paths, tag:x, +parents, children+" },
@@ -27,11 +28,16 @@ M.options = {
     help = "Artifacts for --defer (else those of --state)" },
   { name = "full-refresh", short = "f", env = "DBT_FULL_REFRESH", negatable = true,
     help = "Drop and rebuild seeds and incremental models" },
+  { name = "empty", env = "DBT_EMPTY", negatable = true,
+    help = "ref() and source() give no rows: a dry run of the types" },
+  { name = "sample", arg = "WINDOW", env = "DBT_SAMPLE",
+    help = "ref() and source() give the rows of this time: '3 days', '{start: 2024-01-01, end: 2024-02-01}'" },
   { name = "event-time-start", arg = "TIME", help = "Microbatch models: the first batch is that of this time (UTC)" },
   { name = "event-time-end", arg = "TIME", help = "Microbatch models: batches up to this time (UTC)" },
   { name = "fail-fast", short = "x", env = "DBT_FAIL_FAST", negatable = true,
     help = "Stop at the first failure" },
   { name = "threads", arg = "N", integer = true, env = "DBT_THREADS", help = "How many nodes run at once" },
+  { name = "single-threaded", env = "DBT_SINGLE_THREADED", negatable = true, help = "The same as --threads 1" },
   { name = "no-hooks", help = "Run no hook at all" },
   { name = "skip-hook", arg = "NAME", many = true, help = "Leave out the hooks of these names" },
   { name = "target", short = "t", arg = "NAME", env = "DBT_TARGET", help = "Target of the profile" },
@@ -45,14 +51,33 @@ M.options = {
     only = "deps" },
   { name = "lock", help = "Write package-lock.yml and install nothing", only = "deps" },
   { name = "vars", arg = "YAML", help = "Variables, as a YAML mapping: '{key: value}'" },
-  { name = "log-format", arg = "FORMAT", choices = { "text", "json" }, env = "DBT_LOG_FORMAT", default = "text",
-    help = "text, or json: one event a line" },
+  { name = "warn-error", env = "DBT_WARN_ERROR", negatable = true, help = "Warnings are errors" },
+  { name = "warn-error-options", arg = "YAML", env = "DBT_WARN_ERROR_OPTIONS",
+    help = "Some are: '{error: all, warn: [DeprecatedModel], silence: [130]}', by dbt's name or our code" },
+  { name = "version-check", env = "DBT_VERSION_CHECK", negatable = true,
+    help = "--no-version-check does not look at require-dbt-version" },
+  { name = "log-format", arg = "FORMAT", choices = { "text", "json", "debug", "default" }, env = "DBT_LOG_FORMAT",
+    default = "text", help = "text, or json: one event a line" },
+  { name = "log-format-file", arg = "FORMAT", choices = { "text", "json", "debug", "default" },
+    env = "DBT_LOG_FORMAT_FILE", help = "The same for the log file (else that of --log-format)" },
   { name = "log-level", arg = "LEVEL", choices = { "debug", "info", "warn", "error", "none" },
     env = "DBT_LOG_LEVEL", default = "info", help = "debug, info, warn, error or none" },
-  { name = "debug", short = "d", env = "DBT_DEBUG", help = "The same as --log-level debug" },
-  { name = "quiet", short = "q", env = "DBT_QUIET", help = "Only errors, and what print() says" },
+  { name = "log-level-file", arg = "LEVEL", choices = { "debug", "info", "warn", "error", "none" },
+    env = "DBT_LOG_LEVEL_FILE", default = "debug", help = "The same for the log file; none writes no file" },
+  { name = "log-path", arg = "DIR", env = "DBT_LOG_PATH", help = "Folder of the log file (else logs)" },
+  { name = "log-file-max-bytes", arg = "N", integer = true, zero = true, env = "DBT_LOG_FILE_MAX_BYTES",
+    default = 10485760, help = "A log file that has grown to this begins anew; 0 lets it grow" },
+  { name = "debug", short = "d", env = "DBT_DEBUG", negatable = true, help = "The same as --log-level debug" },
+  { name = "quiet", short = "q", env = "DBT_QUIET", negatable = true, help = "Only errors, and what print() says" },
+  { name = "print", env = "DBT_PRINT", negatable = true, help = "--no-print leaves out what print() says" },
+  { name = "printer-width", arg = "N", integer = true, env = "DBT_PRINTER_WIDTH",
+    help = "Columns of the output where it is no terminal (else 80)" },
   { name = "use-colors", env = "DBT_USE_COLORS", negatable = true,
     help = "Colours even without a terminal; NO_COLOR is honoured" },
+  { name = "use-colors-file", env = "DBT_USE_COLORS_FILE", negatable = true, help = "Colours in the log file" },
+  { name = "write-json", env = "DBT_WRITE_JSON", negatable = true, help = "--no-write-json writes no artifacts" },
+  { name = "invocation-id", arg = "UUID", uuid = true, env = "DBT_INVOCATION_ID",
+    help = "What logs and artifacts are marked with" },
   { name = "store-failures", env = "DBT_STORE_FAILURES", negatable = true,
     help = "Keep the rows that failed a test in a table" },
   { name = "inline", arg = "SQL", help = "SQL with Jinja in place of a model" },
@@ -79,12 +104,38 @@ M.options = {
   { name = "help", short = "h", help = "Show this help" },
 }
 
-local connection = { "target", "profile", "profiles-dir", "project-dir", "vars", "no-deps" }
-local logging = { "log-format", "log-level", "debug", "quiet", "use-colors", "target-path" }
+-- Options of dbt about things that are otherwise here: its parser, its caches, its service. Scripts that give them
+-- go on.
+local ignored = [[partial-parse partial-parse-file-diff static-parser use-experimental-parser
+  populate-cache cache-selected-only log-cache-events send-anonymous-usage-stats use-fast-test-edges introspect
+  hints-enabled show-all-deprecations snowflake-projects-otel show-resource-report inject-ephemeral-ctes
+  partial-parse-file-path=FILE maximum-seed-size-mib=N sqlparse=YAML]]
+local refused = {
+  { "use-v2-parser", "there is one parser here" },
+  { "record-timing-info", "timings are in target/run_results.json" },
+  { "upload-to-artifacts-ingest-api", "nothing is sent anywhere" },
+  { "export-saved-queries", "saved queries are not exported" },
+  { "macro-debugging", "there is no debugger of Python here" },
+}
+
+for word in ignored:gmatch("%S+") do
+  local name, arg = word:match("^([^=]+)=?(.*)$")
+  M.options[#M.options + 1] = { name = name, arg = arg ~= "" and arg or nil, negatable = arg == "", ignored = true,
+    help = "Accepted, without effect" }
+end
+for _, row in ipairs(refused) do
+  M.options[#M.options + 1] = { name = row[1], negatable = true, refused = row[2], help = "Refused: " .. row[2] }
+end
+
+local connection = { "target", "profile", "profiles-dir", "project-dir", "vars", "no-deps", "version-check",
+  "single-threaded" }
+local logging = { "log-format", "log-level", "debug", "quiet", "print", "use-colors", "printer-width", "warn-error",
+  "warn-error-options", "log-path", "log-level-file", "log-format-file", "log-file-max-bytes", "use-colors-file",
+  "target-path", "write-json", "invocation-id" }
 local selection = { "select", "exclude", "selector", "resource-type", "exclude-resource-type", "indirect-selection",
   "state", "defer", "favor-state", "defer-state" }
 local execution = { "threads", "fail-fast", "full-refresh", "no-hooks", "skip-hook" }
-local batches = { "event-time-start", "event-time-end" }
+local batches = { "empty", "sample", "event-time-start", "event-time-end" }
 
 local function sets(...)
   local all = {}
@@ -120,17 +171,17 @@ M.commands = {
     text = "Generic tests of the properties files and singular tests of the tests folder.",
     examples = { "dex-lua test --select orders", "dex-lua test -s test_type:singular" } },
   { name = "seed", summary = "Load the CSV files of the seeds folder",
-    options = sets(selection, execution, connection, logging),
+    options = sets(selection, execution, { "empty" }, connection, logging),
     text = "Each file becomes a table, loaded through COPY. A table that is there is emptied and filled\n" ..
       "again in one transaction; with --full-refresh it is dropped and made anew.",
     examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
   { name = "snapshot", summary = "Bring the snapshots up to date",
-    options = sets(selection, { "threads", "fail-fast", "no-hooks", "skip-hook" }, connection, logging),
+    options = sets(selection, { "threads", "fail-fast", "no-hooks", "skip-hook", "empty" }, connection, logging),
     text = "A snapshot keeps every version of the rows of its query. Each is applied in a transaction, and\n" ..
       "two commands at once apply no change twice.",
     examples = { "dex-lua snapshot", "dex-lua snapshot --select customers_history" } },
   { name = "compile", summary = "Render the selected nodes to target/compiled, run nothing",
-    options = sets(selection, { "inline", "threads" }, connection, logging),
+    options = sets(selection, { "inline", "threads", "full-refresh", "empty" }, connection, logging),
     text = "Renders SQL as it would be run. One selected node, or --inline, is printed as well. Hooks\n" ..
       "are not rendered and have no effect.",
     examples = { "dex-lua compile --select orders",
@@ -140,11 +191,11 @@ M.commands = {
     text = "Models, seeds, tests and sources, one a line, sorted. Needs no database.",
     examples = { "dex-lua ls --select +orders --output path", "dex-lua ls --resource-type test" } },
   { name = "parse", summary = "Read the project and write target/manifest.json",
-    options = sets(connection, logging),
+    options = sets({ "threads" }, connection, logging),
     text = "Checks everything that can be checked without a database.",
     examples = { "dex-lua parse" } },
   { name = "show", data = true, summary = "Show the first rows of a model or of any SQL",
-    options = sets(selection, { "inline", "limit", "output" }, connection, logging),
+    options = sets(selection, { "inline", "limit", "output", "threads", "full-refresh" }, connection, logging),
     text = "Runs the compiled SQL of one node with a limit and prints what it gives. Builds nothing.",
     examples = { "dex-lua show --select orders --limit 20", "dex-lua show --inline 'select 1 as one'" } },
   { name = "debug", summary = "Show the configuration and try the connection",
@@ -184,7 +235,7 @@ M.commands = {
       "server: nodes with columns, tests, hooks, SQL and lineage.",
     examples = { "dex-lua docs generate", "dex-lua docs generate --no-compile --empty-catalog" } },
   { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
-    options = sets({ "args", "sql" }, connection, logging),
+    options = sets({ "args", "sql", "threads" }, connection, logging),
     text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
       "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
     examples = { "dex-lua run-operation grant_select --args '{role: reporter}'",
@@ -239,7 +290,8 @@ function M.of(command)
   for _, name in ipairs(command.options) do wanted[name] = true end
   local found = {}
   for _, option in ipairs(M.options) do
-    if wanted[option.name] and (not option.only or option.only == command.name) then
+    if (wanted[option.name] or wanted["log-format"] and (option.ignored or option.refused))
+      and (not option.only or option.only == command.name) then
       found[#found + 1] = option
     end
   end

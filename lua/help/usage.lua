@@ -80,20 +80,24 @@ end
 
 -- The command's options under titles: its own first, --help last.
 local function sections(command)
-  local title_of, found = {}, { Options = {} }
+  local title_of, found, others = {}, { Options = {} }, {}
   for _, group in ipairs(options.groups) do
     found[group.title] = {}
     for _, name in ipairs(group.names) do title_of[name] = group.title end
   end
   for _, option in ipairs(options.of(command)) do
     local title = title_of[option.name] or "Options"
-    table.insert(found[title], { option_row(option), option_help(option) })
+    if option.ignored then
+      others[#others + 1] = "--" .. option.name
+    elseif not option.refused then
+      table.insert(found[title], { option_row(option), option_help(option) })
+    end
   end
   local out = { { title = "Options", rows = found.Options } }
   for _, group in ipairs(options.groups) do
     if #found[group.title] > 0 then out[#out + 1] = { title = group.title, rows = found[group.title] } end
   end
-  return out
+  return out, others
 end
 
 --- The page of one command.
@@ -107,7 +111,11 @@ function M.command(command)
   if command.text then add(wrap(command.text, 0) .. "\n") end
   if command.actions then add("Actions:\n" .. rows(command.actions, 30) .. "\n") end
   if command.aliases then add("Also called: " .. table.concat(command.aliases, ", ") .. "\n") end
-  for _, section in ipairs(sections(command)) do add(section.title .. ":\n" .. rows(section.rows, 30) .. "\n") end
+  local list, others = sections(command)
+  for _, section in ipairs(list) do add(section.title .. ":\n" .. rows(section.rows, 30) .. "\n") end
+  if #others > 0 then
+    add(wrap("Accepted for scripts written for dbt, without effect: " .. table.concat(others, ", "), 0) .. "\n")
+  end
   if command.examples then
     add("Examples:")
     for _, example in ipairs(command.examples) do add("  " .. example) end

@@ -96,8 +96,9 @@ local function load_settings(project, opts)
   project.name, project.root, project.file = package.name, package.dir, package.file
   project.profile = profile.load(package, { profile = opts.profile, profiles_dir = opts.profiles_dir,
     target = opts.target, threads = opts.threads, vars = cli }, project.problems)
-  root.render(package, { context = context.project_file(cli, project.profile.target), target_path = opts.target_path },
-    project.problems)
+  project.version_check = opts.version_check
+  root.render(package, { context = context.project_file(cli, project.profile.target), target_path = opts.target_path,
+    version_check = opts.version_check }, project.problems)
   project.config = package.config
   project.quoting = quoting_of(package)
   project.target_path = package.target_path:sub(1, 1) == "/" and package.target_path
@@ -165,7 +166,8 @@ end
 --- Loads a project. May wait: templates run. Raises the first of the errors found, with the rest in its field
 --- `others`.
 ---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer,
----  vars?: table, command?: string, flags?: table, target_path?: string, invocation_id?: string, started_at?: number,
+---  vars?: table, command?: string, flags?: table, target_path?: string,
+---  version_check?: boolean, invocation_id?: string, started_at?: number,
 ---  args?: table, install?: fun(package: table)} `install` brings packages that are missing
 ---@return dex.Project
 function M.load(opts)

@@ -41,7 +41,8 @@ local function add(project, dir, prefix, opts)
         package.file), file = package.file, line = lines_of(package.lines, package.raw, "name") }
     end
   end
-  root.render(package, { context = context.project_file(value.dict(), opts.target) }, project.problems)
+  root.render(package, { context = context.project_file(value.dict(), opts.target),
+    version_check = project.version_check }, project.problems)
   project.packages[#project.packages + 1] = package
   project.packages[package.name] = package
   project.vars.files[package.name] = value.opt(package.config.vars) or value.dict()

@@ -225,7 +225,7 @@ end
 
 --- Renders the project file and works out its folders.
 ---@param package dex.Package
----@param opts {context: table, target_path?: string}
+---@param opts {context: table, target_path?: string, version_check?: boolean}
 ---@param problems dex.Problems
 function M.render(package, opts, problems)
   package.config = tree.render(package.raw, { context = opts.context, file = package.file, lines = package.lines,
@@ -236,7 +236,7 @@ function M.render(package, opts, problems)
     value.del(package.config, "tests")
   end
   check_sections(package, problems)
-  check_version(package)
+  if opts.version_check ~= false then check_version(package) end
   M.settle(package, opts.target_path)
 end
 

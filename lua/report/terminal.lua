@@ -27,8 +27,9 @@ local words = {
 }
 
 --- A reporter.
----@param opts {level: string, quiet: boolean, use_colors: boolean|nil, command: string, fd: integer|nil}
----  fd: where to, standard output unless it is 2
+---@param opts {level: string, quiet: boolean, use_colors: boolean|nil, width: integer|nil, command: string,
+---  fd: integer|nil}
+---  fd: where to, standard output unless it is 2; width of lines, else the terminal's
 function M.new(opts)
   local fd = opts.fd or 1
   local live = term.isatty(fd) and not opts.quiet and require("dex.env").get("TERM") ~= "dumb"
@@ -36,7 +37,7 @@ function M.new(opts)
     live = live,
     level = opts.quiet and levels.error or levels[opts.level] or levels.info,
     quiet = opts.quiet,
-    width = term.isatty(fd) and math.max(term.width() or 80, 40) or 80,
+    width = math.max(opts.width or term.isatty(fd) and term.width() or 80, 40),
     paint = paint.painter(paint.wanted(opts.use_colors, fd)),
     fd = fd,
     command = opts.command,
@@ -214,6 +215,11 @@ function Terminal:on_node_end(result)
   local wanted = (result.status == "error" or result.status == "fail") and levels.error
     or result.status == "warn" and levels.warn or levels.info
   if self.level <= wanted then self:print(self:node_line(result)) end
+end
+
+-- A statement on its way to the server.
+function Terminal:on_sql(data)
+  if self.level == levels.debug then self:log("debug", ("%s: %s"):format(data.id, data.sql)) end
 end
 
 function Terminal:on_hook_end(record)

@@ -122,7 +122,10 @@ end
 stateful("log(msg, info=false)", function(state, message, info)
   return write_log(state, jinja.truth(info) and "info" or "debug", text(message))
 end)
-stateful("print(msg)", function(state, message) return write_log(state, "print", text(message)) end)
+stateful("print(msg)", function(state, message)
+  if flags.of(state).print == false then return "" end
+  return write_log(state, "print", text(message))
+end)
 
 stateful("load_result(name)", statement.load)
 stateful("store_result(name, response, agate_table=none)", function(state, name, response, result_table)

@@ -111,8 +111,10 @@ function M.run(state)
     outcome.message = ("Got %s, configured to fail if %s"):format(results(failures), config.error_if)
     state.ctx.blocks = true
   elseif truth(row[2]) then
-    outcome.status, outcome.failures = "warn", failures
+    local is_error = state.run:is_error "LogTestResult"
+    outcome.status, outcome.failures = is_error and "fail" or "warn", failures
     outcome.message = ("Got %s, configured to warn if %s"):format(results(failures), config.warn_if)
+    if is_error then state.ctx.blocks = true end
   else
     outcome.status, outcome.failures = "pass", 0
   end

@@ -32,14 +32,34 @@ local function column_rows(list)
   return rows
 end
 
--- The columns that differ, as lines of a table.
+-- Rows of texts as a table with a head, as dbt prints it.
+local function table_text(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+  end
+  local lines = {}
+  for r, row in ipairs(rows) do
+    local cells, dashes = {}, {}
+    for i, cell in ipairs(row) do
+      cells[i] = cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell))
+      dashes[i] = ("-"):rep(widths[i])
+    end
+    lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |"
+    if r == 1 then lines[2] = "| " .. table.concat(dashes, " | ") .. " |" end
+  end
+  return table.concat(lines, "\n")
+end
+
+-- The columns that differ, side by side.
 local function contract_error(_, yaml_columns, sql_columns)
   if opt(yaml_columns) == nil or #yaml_columns == 0 then
     err.raise { code = 241, kind = "ContractError", message = "this model has an enforced contract, and its columns "
       .. "are not described", hint = "list every column with its data_type in a properties file" }
   end
   local promised, built = column_rows(yaml_columns), column_rows(sql_columns)
-  local names, lines = {}, {}
+  local names = {}
+  local rows = { { "column_name", "definition_type", "contract_type", "mismatch_reason" } }
   for name in pairs(promised) do names[#names + 1] = name end
   for name in pairs(built) do
     if not promised[name] then names[#names + 1] = name end
@@ -51,11 +71,11 @@ local function contract_error(_, yaml_columns, sql_columns)
     elseif not promised[name] then why = "missing in contract"
     elseif built[name] ~= promised[name] then why = "data type mismatch" end
     if why then
-      lines[#lines + 1] = ("| %s | %s | %s | %s |"):format(name, built[name] or "", promised[name] or "", why)
+      rows[#rows + 1] = { name, built[name] or "", promised[name] or "", why }
     end
   end
   err.raise { code = 241, kind = "ContractError", message = "the columns of this model are not those of its contract\n"
-    .. "| column_name | definition_type | contract_type | mismatch_reason |\n" .. table.concat(lines, "\n"),
+    .. table_text(rows),
     hint = "change the model or the contract so that names and types agree" }
 end
 
@@ -68,7 +88,7 @@ end
 local definitions = {
   ["warn(msg, node=none)"] = function(exceptions, message)
     local run = exceptions.state.run
-    if run and run.log then run:log("warn", text(message)) end
+    if run and run.warn then run:warn(text(message)) end
     return ""
   end,
   ["raise_compiler_error(msg, node=none)"] = failing(231, "CompilationError"),
@@ -122,9 +142,9 @@ local definitions = {
   end,
   ["warn_snapshot_timestamp_data_types(snapshot_time_data_type, updated_at_data_type)"] = function(exceptions, a, b)
     local run = exceptions.state.run
-    if run and run.log then
-      run:log("warn", ("the snapshot's times are %s and its updated_at is %s: comparing them may convert one"):format(
-        text(a), text(b)))
+    if run and run.warn then
+      run:warn(("the snapshot's times are %s and its updated_at is %s: comparing them may convert one"):format(
+        text(a), text(b)), "SnapshotTimestampWarning")
     end
     return ""
   end,

@@ -35,7 +35,9 @@ Flags.__getattr = function(flags, name)
   return v
 end
 Flags.__getitem = Flags.__getattr
-Flags.__index = function(flags, name) return type(name) == "string" and opt(lookup(flags, name)) or nil end
+Flags.__index = function(flags, name)
+  if type(name) == "string" then return opt(lookup(flags, name)) end
+end
 Flags.__contains = function(flags, name) return lookup(flags, name) ~= nil end
 Flags.__pairs = function(flags)
   local seen, order = {}, {}

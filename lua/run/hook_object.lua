@@ -366,7 +366,7 @@ function methods:warn(format, ...)
   local own = alive(self, "warn")
   local text = own.run.mask(message_of(format, ...))
   own.warnings[#own.warnings + 1] = text
-  own.run:log("warn", ("%s: %s"):format(own.title, text))
+  own.run:warn(("%s: %s"):format(own.title, text))
 end
 
 --- Fails the hook with a message, and with it the node.

@@ -38,12 +38,13 @@ local Run = {}
 Run.__index = Run
 
 --- Tells the reporter, and whoever else listens, what happened. Does not wait.
----@param name string run_start, node_start, phase_end, hook_end, node_end, test_failed, run_hook_end, operation_end,
----  run_end
+---@param name string run_start, node_start, sql, phase_end, hook_end, node_end, test_failed, run_hook_end,
+---  operation_end, run_end
 ---@param data table
 function Run:emit(name, data)
   local report = self.job.report
   if report then report:event(name, data) end
+  if self.events then self.events:note(name, data) end
 end
 
 --- A message for people.
@@ -54,10 +55,32 @@ function Run:log(level, text)
   if report then report:log(level, text) end
 end
 
+--- A warning of a macro or a hook, which has no code of ours. Raises code 149 when --warn-error makes it an error.
+---@param text string
+---@param event? string dbt's name of it
+function Run:warn(text, event)
+  local report = self.job.report
+  local policy = report and report.policy
+  local what = policy and policy:of(event or "JinjaLogWarning") or "warn"
+  if what == "error" then
+    err.raise { code = 149, message = text, hint = "--warn-error makes this warning an error" }
+  elseif what == "warn" then
+    self:log("warn", text)
+  end
+end
+
+--- Whether a warning that dbt knows by this name is an error (--warn-error).
+---@param event string
+---@return boolean
+function Run:is_error(event)
+  local policy = self.job.report and self.job.report.policy
+  return policy ~= nil and policy:of(event) == "error"
+end
+
 --- A statement on its way to the server.
 function Run:log_sql(state, sql)
   if not self.debugging then return end
-  self:log("debug", ("%s: %s"):format(state.node and state.node.unique_id or "engine", self.mask(sql)))
+  self:emit("sql", { id = state.node and state.node.unique_id or "engine", sql = self.mask(sql) })
 end
 
 --- The variables that a node sees, as a dict.
@@ -112,6 +135,14 @@ local function set_of(list)
   return set
 end
 
+-- Whether anybody reads the statements.
+local function debugging(job)
+  local report = job.report
+  if report and report.debugging then return report:debugging() end
+  local given = job.given or {}
+  return given.debug or given.log_level == "debug"
+end
+
 --- A run for a job whose project is loaded.
 ---@param job table
 ---@return dex.Run
@@ -121,7 +152,7 @@ function M.new(job)
     job = job, project = job.project, pool = job.pool, which = job.command.name, invocation_id = job.invocation_id,
     started_at = job.started_at, args = job.args, target_path = job.target_path, selected = job.selected or {},
     full_refresh = given.full_refresh, fail_fast = given.fail_fast, no_hooks = given.no_hooks,
-    skip_hook = set_of(given.skip_hook), debugging = given.debug or given.log_level == "debug",
+    skip_hook = set_of(given.skip_hook), debugging = debugging(job),
     results = {}, by_id = {}, hooks = {}, slots = {}, folders = {}, views = setmetatable({}, { __mode = "k" }),
   }, Run)
   run.modules = hook_module.new(run.project)
@@ -134,7 +165,9 @@ end
 
 -- 1. The list of what will run.
 local function make_plan(run)
-  run.event_times = require("run.batches").range(run.job.given or {}, run.started_at)
+  local given, sample = run.job.given or {}, require "run.sample"
+  run.sample = sample.parse(given.sample, run.started_at)
+  run.event_times = sample.narrow(require("run.batches").range(given, run.started_at), run.sample)
   if run.job.freshness then
     run.nodes = require("run.freshness").plan(run.project, run.selected)
   else
@@ -146,6 +179,7 @@ end
 -- 2. Hook files load before anything runs.
 local function check_hooks(run)
   if run.no_hooks or #run.nodes == 0 then return end
+  run.events = require("run.hook_events").new(run)
   hooks.check(run, run.project.run_hooks.start)
   hooks.check(run, run.project.run_hooks.finish)
   for _, item in ipairs(run.nodes) do
@@ -238,12 +272,20 @@ local function finish(run)
 end
 
 local function outcome(run)
+  local how = run.job.cancelled
+  if how then run:emit("cancel", { signal = how }) end
+  if run.events then
+    run.events:note("run_end", { results = run.results })
+    run.events:drain() -- what it says belongs to the report
+    run.events = nil
+  end
   run:emit("run_end", { results = run.results, hooks = run.hooks })
   return { results = run.results, hooks = run.hooks, cancelled = run.cancelled }
 end
 
 local function run_operation(run)
   local operation = require "run.operation"
+  run.events = require("run.hook_events").new(run)
   run:emit("run_start", { total = 1, lines = {}, nodes = {} })
   local result = operation.run(run, run.job.operation.operation, run.job.operation.args)
   local out = outcome(run)
@@ -270,7 +312,12 @@ function M.execute(job)
   make_plan(run)
   check_hooks(run)
   announce(run)
-  if #run.nodes == 0 then return outcome(run) end
+  if #run.nodes == 0 then
+    if run:is_error "NothingToDo" then
+      err.raise { code = 149, message = "there is nothing to do", hint = "--warn-error makes this warning an error" }
+    end
+    return outcome(run)
+  end
   local ok, started = pcall(start, run)
   if not ok and not job.cancelled then error(started, 0) end
   if ok and started and not job.cancelled then

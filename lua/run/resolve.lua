@@ -95,12 +95,18 @@ local function check_known(state, target, call)
     hint = "put a comment into the template that is always rendered: -- depends_on: {{ " .. call .. " }}" }
 end
 
+-- The span of --sample, for the nodes that read by it: models and snapshots.
+local function samples(state)
+  local reader = state.node.resource_type
+  return state.run and (reader == "model" or reader == "snapshot") and state.run.sample or nil
+end
+
 -- A batch of a microbatch model reads those rows of its inputs that are of its time, where an input says which
 -- column tells (lua/run/microbatch.lua).
 local function with_event_time(state, relation, target)
   -- raw: the ephemeral models that a batch reads are rendered once for all
-  local batch = rawget(state, "batch")
-  local field = batch and target.config and opt(target.config.event_time)
+  local batch, sample = rawget(state, "batch"), samples(state)
+  local field = (batch or sample) and target.config and opt(target.config.event_time)
   if not field then return relation end
   local column = target.columns and opt(target.columns[field])
   local quoting = target.quoting and opt(target.quoting)
@@ -108,8 +114,12 @@ local function with_event_time(state, relation, target)
   if quote == nil then quote = quoting and opt(quoting.column) end
   if quote then field = '"' .. field:gsub('"', '""') .. '"' end
   local text = require("run.batches").text
-  return relations.with(relation, { where = ("%s >= '%s' and %s < '%s'"):format(field, text(batch.from, " "),
-    field, text(batch.to, " ")) })
+  local from, to = batch and text(batch.from, " "), batch and text(batch.to, " ")
+  if sample then -- as texts of one form they are in the order of their times
+    from = from and from > sample.from and from or sample.from
+    to = to and to < sample.to and to or sample.to
+  end
+  return relations.with(relation, { where = ("%s >= '%s' and %s < '%s'"):format(field, from, field, to) })
 end
 
 local function narrowed(state, relation, target)

@@ -3,6 +3,7 @@
 local copying = require "run.copy"
 local csv = require "run.csv"
 local err = require "err"
+local flags = require "run.flags"
 local materialize = require "run.materialize"
 local relations = require "run.relation"
 local statement = require "run.statement"
@@ -130,7 +131,7 @@ function M.table(state)
   local names = quoted_columns(state)
   local target = "dex_seed_" .. require("dex.hash").md5(state.node.unique_id):sub(1, 16)
   state:execute(create_sql(state, names, "temporary table " .. target))
-  copy(state, names, target)
+  if not flags.of(state).empty then copy(state, names, target) end
   local found = tables.from_result(state:execute("select * from " .. target))
   state:execute("drop table " .. target)
   return found
@@ -162,7 +163,8 @@ function M.run(state)
     state:execute(before)
   end
   state.replaced, state.rebuilt = existing, full_refresh or not existing
-  local sql, rows = copy(state, names, tostring(this))
+  local sql, rows = "-- no rows: --empty", 0
+  if not flags.of(state).empty then sql, rows = copy(state, names, tostring(this)) end
   state.csv.scan:close()
   state:write_run(before .. ";\n" .. sql .. "\n")
   local code = full_refresh and "CREATE" or "INSERT"

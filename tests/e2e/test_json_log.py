@@ -14,7 +14,7 @@ FILES = {
 @pytest.mark.san
 def test_events(project):
     p = project(FILES)
-    result = p.run("build --log-format json").fails(1)
+    result = p.run("build --log-format json --log-level debug").fails(1)
     events = result.events
     names = [event["info"]["name"] for event in events]
     assert names[0] == "MainReportVersion" and names[-1] == "CommandCompleted"
@@ -25,7 +25,10 @@ def test_events(project):
         assert info["level"] in ("debug", "info", "warn", "error") and info["pid"] > 0
         assert info["invocation_id"] == result.run_results["metadata"]["invocation_id"]
     assert names.count("NodeStart") == 4
-    assert [e["data"]["status"] for e in events if e["info"]["name"] == "LogModelResult"] == ["success", "error", "skipped"]
+    assert [e["data"]["status"] for e in events if e["info"]["name"] == "LogModelResult"] == ["SELECT 2", "error"]
+    assert [e["data"]["node_name"] for e in events if e["info"]["name"] == "SkippingDetails"] == ["below"]
+    assert [e["data"]["run_result"]["status"] for e in events if e["info"]["name"] == "NodeFinished"] == \
+        ["success", "success", "warn", "error", "skipped"]
     test = next(e for e in events if e["info"]["name"] == "LogTestResult")
     assert test["data"]["num_failures"] == 1 and test["info"]["level"] == "warn"
     failure = next(e for e in events if e["info"]["name"] == "RunResultError")

@@ -80,6 +80,7 @@ local run = { project = project, invocation_id = "the-id", started_at = 17000000
   "run"),
   selected = { "model.shop.report" }, which = "run", full_refresh = true,
   log = function(_, level, text) messages[#messages + 1] = level .. ": " .. text end,
+  warn = function(self, text) self:log("warn", text) end,
   mask = function(text) return (text:gsub("s3cret", "*****")) end }
 
 local function state_of(id, more)
