@@ -35,9 +35,10 @@ def test_a_broken_contract(project, kind):
     before = p.db.rows("select oid from pg_class where relname = 'm'")
     p.write(contract("[{name: id, data_type: bigint}, {name: nick, data_type: text}]", kind=kind))
     result = p.run("run").fails()
-    result.says("| column_name | definition_type | contract_type | mismatch_reason |",
-                "| id | INTEGER | LONGINTEGER | data type mismatch |", "| name | TEXT |  | missing in contract |",
-                "| nick |  | TEXT | missing in definition |", "models/m.sql")
+    result.says("| column_name | definition_type | contract_type | mismatch_reason       |",
+                "| id          | INTEGER         | LONGINTEGER   | data type mismatch    |",
+                "| name        | TEXT            |               | missing in contract   |",
+                "| nick        |                 | TEXT          | missing in definition |", "models/m.sql")
     assert p.db.rows("select oid from pg_class where relname = 'm'") == before
     assert p.db.relations() == ["m view" if kind == "view" else "m table"]
 
@@ -76,7 +77,7 @@ def test_quoted_names_and_sizes(project):
 def test_incremental_contracts_check_later_runs(project):
     p = project(contract(COLUMNS, kind="incremental", sql="select 1 as id, {{ var('name') }} as name"))
     p.run("run", "--vars", '{name: "\'a\'::text"}').ok()
-    p.run("run", "--vars", '{name: "7"}').fails().says("| name | INTEGER | TEXT | data type mismatch |")
+    p.run("run", "--vars", '{name: "7"}').fails().says("| name        | INTEGER         | TEXT          | data type mismatch |")
     assert p.db.rows("select * from dev.m") == ["1|a"]
 
 

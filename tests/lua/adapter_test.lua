@@ -383,7 +383,7 @@ t.test("contracts", function()
   end, "not those of its contract")
   t.eq(e.code, 241)
   t.ok(e.message:find("| id | DECIMAL | INTEGER | data type mismatch |", 1, true), e.message)
-  t.ok(e.message:find("| title | TEXT |  | missing in contract |", 1, true), e.message)
+  t.ok(e.message:find("| title%s+| TEXT%s+|%s+| missing in contract%s*|"), e.message)
   t.raises(function() render "{{ get_assert_columns_equivalent('select 1') }}" end, "its columns are not described")
 end)
 

@@ -340,7 +340,8 @@ t.test("exceptions", function()
     render "{{ exceptions.raise_contract_error([{'name': 'a', 'data_type': 'TEXT'}], [{'name': 'b', 'data_type': \z
       'INT'}]) }}"
   end, "not those of its contract")
-  t.ok(e.message:find("| a |  | TEXT | missing in definition |\n| b | INT |  | missing in contract |", 1, true),
+  t.ok(e.message:find("| a           |                 | TEXT          | missing in definition |\n" ..
+    "| b           | INT             |               | missing in contract   |", 1, true),
     e.message)
 end)
 
