@@ -135,8 +135,9 @@ local function load(opts)
   project.problems:check()
   macros.load(project)
   docs.load(project)
+  local broken = #project.problems.errors -- what uses a broken macro would fail for that alone
   properties.load(project)
-  project.problems:check()
+  if broken > 0 then project.problems:check() end
   models.load(project)
   functions.load(project)
   run_hooks.load(project)

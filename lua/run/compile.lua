@@ -97,6 +97,7 @@ function compile_ephemeral(state, id)
   local own = setmetatable({ node = node, info = info, statements = {}, ctes = {}, context = false,
     macro_context = false, model_view = false }, { __index = state })
   local ctx = context.node(own)
+  own.context = ctx
   local sql = info.template:render(ctx)
   found = { sql = sql, ids = own.ctes, name = relations.cte_name(node.alias) }
   known[id] = found
