@@ -125,6 +125,8 @@ M.codes = {
   [207] = { "A template reached for something that templates may not touch.", "Leave it out." },
   [208] = { "A template does not come to an end, or takes more memory than there is.",
     "Look for a loop or a macro that never stops, and ask the database for less at once." },
+  [209] = { "A macro, filter or test that is written in Lua failed.",
+    "The line is the Lua file's; `error(message, 0)` gives a message of your own." },
   [231] = { "exceptions.raise_compiler_error() or one of its kind was called.", "The message is the macro's own." },
   [232] = { "ref() or source() has the wrong arguments.",
     "Write ref('model'), ref('package', 'model'), ref('model', " ..
@@ -231,6 +233,11 @@ M.codes = {
     "Name it by its path below operations/; `dex-lua operation ls` lists them." },
   [514] = { "A statement failed and the error was caught, so the transaction could not be committed.",
     "Let the error pass, or run the statement in hook:savepoint()." },
+  [515] = { "hook:http got no answer.", "The words are curl's. See the address, the timeout, and that curl is installed." },
+  [516] = { "hook:run may not run this program, or it cannot be started.",
+    "`hook-programs` in the root project's dbt_project.yml allows programs by name, or all with `true`." },
+  [517] = { "A Lua hook does not come to an end, or takes more memory than it may.",
+    "Look for a loop that never stops, and read with hook:rows." },
 
   -- Inside
   [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..

@@ -11,6 +11,7 @@ local emit = require "jinja.emit"
 local loops = require "jinja.emit_loop"
 local runtime = require "jinja.runtime"
 local fault = require "jinja.fault"
+local registry = require "jinja.registry"
 local value = require "jinja.value"
 
 local M = {}
@@ -550,7 +551,7 @@ local function new(tree, opts)
     out = {}, n = 0, ids = 0, used = {}, reads = tree.reads, map = { 1 },
     chunk = { file = tree.file, source = tree.source, first = tree.first, macros = {}, names = {} },
     constants = {}, undefineds = {}, undefined_ids = {}, soft = 0, library = opts.library,
-    filters = opts.filters, tests = opts.tests, exports = tree.has_blocks, block_nodes = {},
+    filters = registry.own.filter, tests = registry.own.test, exports = tree.has_blocks, block_nodes = {},
   }, Compiler)
 end
 
@@ -592,7 +593,7 @@ end
 --- Compiles a syntax tree. Gives a function of ctx that renders it; with `opts.library` also the table that a
 --- run of it fills with the macros of its top level.
 ---@param tree table from parser.parse
----@param opts table library, filters, tests
+---@param opts {library: boolean|nil}
 function M.compile(tree, opts)
   local self = new(tree, opts)
   local fn, macros = chunk(self, tree.body)
@@ -612,8 +613,8 @@ function M.compile(tree, opts)
 end
 
 --- Compiles one expression to a function of ctx that gives its value.
-function M.expression(node, tree, opts)
-  local self = new(tree, opts)
+function M.expression(node, tree)
+  local self = new(tree, {})
   self:push_fn("root")
   self:put("return function(ctx) local _=K return (")
   self:push_scope()

@@ -9,7 +9,7 @@ local M = {}
 local codes = {
   TemplateSyntaxError = 201, TemplateAssertionError = 201, UndefinedError = 202, CompilationError = 203,
   TypeError = 204, FilterArgumentError = 204, AttributeError = 204, RecursionError = 206, SecurityError = 207,
-  LimitError = 208, MemoryError = 208,
+  LimitError = 208, MemoryError = 208, LuaError = 209,
 }
 
 -- Places -----------------------------------------------------------------------------------------
@@ -23,8 +23,10 @@ local codes = {
 ---@field names string[] variables that it sets
 ---@field macros table<integer, string> line on which a function begins -> its macro's name
 
--- name as load() got it -> jinja.Chunk. The code's constants hold the chunk as long as the code lives.
-local chunks = setmetatable({}, { __mode = "v" })
+-- name as load() got it -> jinja.Chunk. The code's constants hold the chunk as long as the code lives; those of a
+-- project's Lua files stay.
+local lua_chunks = {}
+local chunks = setmetatable({}, { __mode = "v", __index = lua_chunks })
 local last_id = 0
 
 --- Makes the frames of a compiled template known to stack traces. Gives the name for load().
@@ -35,6 +37,15 @@ function M.register(chunk)
   local name = ("@%s#%d"):format(chunk.file, last_id)
   chunks[name] = chunk
   return name
+end
+
+--- Makes the frames of a project's Lua file known to them, too.
+---@param name string as load() got it
+---@param file string
+---@param source string
+---@param functions table<integer, string> line on which a function begins -> its name
+function M.register_lua(name, file, source, functions)
+  lua_chunks[name] = { lua = true, file = file, source = source, macros = functions }
 end
 
 --- Byte positions as jinja.Chunk holds them.
@@ -92,10 +103,25 @@ local function word_near(source, pos, word)
   return found or pos
 end
 
+-- the line of a file that a line of code stands for
+local function line_of(chunk, line)
+  if chunk.lua then return line end
+  return (place(chunk, byte_of(chunk, line)))
+end
+
 local function set_place(e, chunk, line, word)
+  e.file = chunk.file
+  if chunk.lua then
+    e.line = line
+    local n = 0
+    for text in chunk.source:gmatch("([^\n]*)\n?") do
+      n = n + 1
+      if n == line then e.excerpt = text end
+    end
+    return
+  end
   local pos = byte_of(chunk, line)
   if word then pos = word_near(chunk.source, pos, word) end
-  e.file = chunk.file
   e.line, e.column, e.excerpt = place(chunk, pos)
 end
 
@@ -115,11 +141,11 @@ local function trace(e, level, word)
         placed, failed = true, chunk
       end
       local macro = chunk.macros[info.linedefined]
-      if macro == nil and info.linedefined ~= 1 then
+      if macro == nil and (chunk.lua or info.linedefined ~= 1) then
         first = first or info -- a part of what stands around it: its frame follows
       elseif #stack < MOST_FRAMES then
         stack[#stack + 1] = { name = macro, file = chunk.file,
-          line = place(chunk, byte_of(chunk, (first or info).currentline)) }
+          line = line_of(chunk, (first or info).currentline) }
         first = nil
       end
     end
@@ -133,7 +159,7 @@ end
 local function readable(traceback)
   return (traceback:gsub("([^%s:#]+#%d+):(%d+)", function(name, line)
     local chunk = chunks["@" .. name]
-    if chunk then return ("%s:%d"):format(chunk.file, (place(chunk, byte_of(chunk, math.tointeger(line))))) end
+    if chunk then return ("%s:%d"):format(chunk.file, line_of(chunk, math.tointeger(line))) end
   end))
 end
 
@@ -148,7 +174,7 @@ function M.raise(kind, message, hint, word)
   local e = err.new { code = codes[kind] or 205, kind = kind, message = message, hint = hint }
   local chunk
   e, chunk = trace(e, 3, word)
-  if word and not e.hint and chunk then e.hint = err.did_you_mean(word, chunk.names) end
+  if word and not e.hint and chunk and chunk.names then e.hint = err.did_you_mean(word, chunk.names) end
   error(e, 0)
 end
 
@@ -191,6 +217,17 @@ local function translate(text)
   return "InternalError", message
 end
 
+-- Whether it is a Lua file of the project that failed, and not the engine.
+local function in_lua_file(level)
+  for depth = level, level + 20 do
+    local info = debug.getinfo(depth, "S")
+    if not info then return false end
+    local chunk = chunks[info.source]
+    if chunk then return chunk.lua or false end
+  end
+  return false
+end
+
 --- Message handler for xpcall around a whole render, where nobody waits for a return().
 function M.outermost(e)
   if type(e) == "table" and e.is_return then
@@ -208,6 +245,9 @@ function M.handler(e)
   end
   if type(e) == "table" and e.is_return then return e end
   local kind, message = translate(tostring(e))
+  if kind == "InternalError" and in_lua_file(3) then
+    return (trace(err.new { code = 209, kind = "LuaError", message = message }, 3))
+  end
   local object = err.new { code = kind == "InternalError" and 901 or codes[kind] or 205, kind = kind,
     message = message }
   if kind == "InternalError" then object.traceback = readable(debug.traceback(tostring(e), 2)) end

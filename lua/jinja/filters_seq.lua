@@ -336,7 +336,7 @@ end
 
 local function check_name(kind, name)
   if type(name) ~= "string" then return fault.type(("a %s's name is text"):format(kind)) end
-  if not registry.signature(kind, name) then
+  if not registry.own[kind][name] and not registry.signature(kind, name) then
     return fault.raise("TemplateRuntimeError", ("there is no %s named '%s'"):format(kind, name),
       require("err").did_you_mean(name, registry.names(kind)))
   end

@@ -32,8 +32,8 @@ M.str, M.repr = printing.str, printing.repr
 M.truth = runtime.truth
 --- Names that every template sees unless its context has them.
 M.globals = runtime.globals
---- Defines a filter or test for all templates: M.filter("name(a, b?)", function(subject, a, b) ... end).
-M.filter, M.test = registry.filter, registry.test
+--- Whether there is a built-in filter or test of a name: `kind` is "filter" or "test".
+function M.knows(kind, name) return registry.signature(kind, name) ~= nil end
 
 ---@class jinja.Template
 ---@field file string|nil
@@ -62,9 +62,16 @@ local MOST_CACHED = 20000
 ---@class jinja.Options
 ---@field file string|nil for messages
 ---@field line integer|nil of the source's first line in that file
----@field filters table|nil a project's own, by name
----@field tests table|nil
 ---@field keep boolean|nil false: not to be kept in memory
+
+--- The filters and tests of the project at hand, functions of a value and arguments: every template that is compiled
+--- from now on knows them.
+---@param filters table<string, function>
+---@param tests table<string, function>
+function M.extend(filters, tests)
+  registry.own.filter, registry.own.test = filters, tests
+  cache, cached = {}, 0
+end
 
 -- A template without tags is its own text: many models are, and loading a chunk costs most of compiling.
 local function plain(body)
@@ -79,7 +86,7 @@ local function compile(source, opts)
   -- one `{{ expression }}` and nothing else
   local lone = #tree.body == 1 and tree.body[1].tag == "print"
   return setmetatable({ file = opts.file, source = source, opts = opts, lone = lone,
-    fn = plain(tree.body) or compiler.compile(tree, opts) }, Template)
+    fn = plain(tree.body) or compiler.compile(tree, {}) }, Template)
 end
 
 --- Compiles a template. The same text of the same file is compiled once per process, unless `keep` is false. Raises
@@ -89,7 +96,7 @@ end
 ---@return jinja.Template
 function M.compile(source, opts)
   opts = opts or {}
-  if opts.filters or opts.tests or opts.keep == false then return compile(source, opts) end
+  if opts.keep == false then return compile(source, opts) end
   local place = opts.file or ""
   if opts.line and opts.line ~= 1 then place = place .. "\0" .. opts.line end
   local known = cache[place]
@@ -119,9 +126,7 @@ end
 ---@return table<string, table> name -> macro; macro:bind(other_ctx) gives the same macro for another context
 function Template:macros(ctx)
   if not self.library then
-    local opts = self.opts
-    self.library, self.library_macros = compiler.compile(parser.parse(self.source, opts), { library = true,
-      filters = opts.filters, tests = opts.tests })
+    self.library, self.library_macros = compiler.compile(parser.parse(self.source, self.opts), { library = true })
   end
   for name in pairs(self.library_macros) do self.library_macros[name] = nil end
   guarded(self.library, ctx)
@@ -151,7 +156,7 @@ function M.eval(source, ctx, opts)
   local fn = expressions[key]
   if not fn then
     local node, tree = parser.expression(source, opts)
-    fn = compiler.expression(node, tree, {})
+    fn = compiler.expression(node, tree)
     expressions[key] = fn
   end
   return guarded(fn, ctx)
@@ -168,7 +173,7 @@ function M.render_native(text, ctx, opts)
   if not template.lone then return template:render(ctx) end
   if not template.native then
     local tree = parser.parse(text, template.opts)
-    template.native = compiler.expression(tree.body[1].expr, tree, {})
+    template.native = compiler.expression(tree.body[1].expr, tree)
   end
   return guarded(template.native, ctx)
 end

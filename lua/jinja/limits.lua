@@ -31,13 +31,22 @@ local function tick()
   end
 end
 
-local function overdrawn()
-  M.left = M.rounds
-  local co = coroutine.running()
-  if watched[co] then return end
+local function watch(co)
   watched[co] = { done = 0, entered = 0 }
   watching = watching + 1
   debug.sethook(tick, "", math.min(STEP, M.instructions))
+end
+
+local function unwatch(co)
+  watched[co] = nil
+  watching = watching - 1
+  debug.sethook()
+end
+
+local function overdrawn()
+  M.left = M.rounds
+  local co = coroutine.running()
+  if not watched[co] then watch(co) end
 end
 
 --- Counts rounds. Everything calls it that a template can do without end.
@@ -72,9 +81,23 @@ function M.leave(before)
     state.entered = state.entered - 1
     return
   end
-  watched[co] = nil
-  watching = watching - 1
-  debug.sethook()
+  unwatch(co)
+end
+
+local function finish(co, ok, ...)
+  unwatch(co)
+  if not ok then error(..., 0) end
+  return ...
+end
+
+--- Calls a function that is no template's, and counts its instructions from the beginning: Lua code of a project counts
+--- no rounds.
+---@param f function
+function M.watched(f, ...)
+  local co = coroutine.running()
+  if watched[co] then return f(...) end
+  watch(co)
+  return finish(co, xpcall(f, fault.handler, ...))
 end
 
 --- An error object for what xpcall gave instead of one: Lua had no memory left, or no room to explain the error.

@@ -19,6 +19,7 @@ end
 --- The same with arrays. Raises when there is no such filter or test.
 function M.apply(kind, f, subject, n, args, names, values)
   names, values = names or no_names, values or no_names
+  f = registry.own[kind][f] or f
   if type(f) ~= "string" then
     table.insert(args, 1, subject)
     return calls.call_with(f, n + 1, args, names, values)

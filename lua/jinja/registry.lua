@@ -12,6 +12,10 @@ M.filters, M.tests = {}, {}
 
 local signatures = { filter = {}, test = {} }
 
+--- Those of the project at hand, by kind and name: functions of a value and arguments. They come before the built-in
+--- ones.
+M.own = { filter = {}, test = {} }
+
 local function parse(spec)
   local name, inside = spec:match("^([%w_]+)%((.*)%)$")
   assert(name, spec)
@@ -59,6 +63,7 @@ function M.signature(kind, name) return signatures[kind][name] end
 function M.names(kind)
   local out = {}
   for name in pairs(signatures[kind]) do out[#out + 1] = name end
+  for name in pairs(M.own[kind]) do out[#out + 1] = name end
   return out
 end
 

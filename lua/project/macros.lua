@@ -7,6 +7,7 @@ local err = require "err"
 local files = require "project.files"
 local fs = require "dex.fs"
 local jinja = require "jinja"
+local lua_macros = require "project.lua_macros"
 local lpeg = require "lpeg"
 local value = require "jinja.value"
 
@@ -112,8 +113,34 @@ local function load_builtin(project)
   end
 end
 
+-- What a Lua file defines: its functions are macros, too.
+local function add_lua(project, package, trusted, file, found)
+  for _, of in ipairs(found.macros) do
+    local macro = add(project, package.name, { kind = "macro", name = of.name, line = of.line, full = of.source },
+      file.display, file.original)
+    macro.fn, macro.arguments = of.fn, of.arguments
+  end
+  for kind, box in pairs(project.template_operations) do
+    for name, fn in pairs(found[kind]) do
+      -- the project's own come first, and only they may stand for a built-in one
+      if box[name] == nil and (trusted or not jinja.knows(kind, name)) then box[name] = fn end
+    end
+  end
+end
+
+local function load_lua(project, package)
+  local trusted = package == project.packages[1]
+  local modules = lua_macros.new(package, trusted)
+  for _, file in ipairs(files.find(package, package.paths.macro, { ".lua" })) do
+    project.problems:try({ file = file.display }, function()
+      add_lua(project, package, trusted, file, lua_macros.load(modules, file))
+    end)
+  end
+end
+
 local function load_package(project, package)
   project.macro_index[package.name] = {}
+  load_lua(project, package)
   local found = files.find(package, package.paths.macro, { ".sql" })
   local generic = {}
   for i, folder in ipairs(package.paths.test) do generic[i] = folder .. "/generic" end
@@ -132,10 +159,12 @@ end
 ---@param project table
 function M.load(project)
   project.macros, project.macro_index, project.macro_list = {}, {}, {}
+  project.template_operations = { filter = {}, test = {} }
   load_builtin(project)
   for _, package in ipairs(project.packages) do load_package(project, package) end
+  jinja.extend(project.template_operations.filter, project.template_operations.test)
   for _, macro in ipairs(project.macro_list) do
-    if macro.package_name == project.name then
+    if macro.package_name == project.name and not rawget(macro, "fn") then
       project.problems:try({ file = macro.file }, function() return macro.template end)
     end
   end

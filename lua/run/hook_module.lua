@@ -3,29 +3,14 @@
 -- in an environment of its own: it sees Lua's library, and any other global, read or written, is an error
 -- with file and line.
 
-local core = require "dex.core"
 local embed = require "dex.embed"
 local err = require "err"
 local fs = require "dex.fs"
+local sandbox = require "project.sandbox"
 
 local M = {}
 
 local opt = require("jinja.value").opt
-
--- What user code may `require` of the engine's.
-local allowed = { ["dex.json"] = true, ["dex.hash"] = true, ["dex.time"] = true }
-
-local shared = { "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen",
-  "rawset", "select", "setmetatable", "tonumber", "tostring", "type", "xpcall", "math", "string", "table", "utf8" }
-local trusted_only = { "os", "io" }
-
--- Tables of functions are copied, so that one module cannot change another's `string.format`.
-local function copy(v)
-  if type(v) ~= "table" then return v end
-  local c = {}
-  for key, item in pairs(v) do c[key] = item end
-  return c
-end
 
 --- A loader with its own cache: one for a run.
 ---@param project table
@@ -96,30 +81,10 @@ function M:place(text)
   return self.chunks[chunk], math.tointeger(tonumber(line)), message
 end
 
--- Reading an unknown global fails where it is read; writing one makes it the module's own.
 local function environment(self, found)
-  local env = {}
-  for _, name in ipairs(shared) do env[name] = copy(_G[name]) end
-  if found.trusted then
-    for _, name in ipairs(trusted_only) do env[name] = copy(_G[name]) end
-  end
-  env.none = core.none
-  env.print = function(...)
-    local parts = table.pack(...)
-    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
-    require("dex.term").write(1, table.concat(parts, "\t") .. "\n")
-  end
-  env.require = function(name)
-    if allowed[name] then return require(name) end
+  return sandbox.environment { trusted = found.trusted, require = function(name)
     return self:load(name, found.package).value
-  end
-  env._G = env
-  return setmetatable(env, {
-    __index = function(_, name) error(("there is no global '%s'"):format(tostring(name)), 2) end,
-    __newindex = function(_, name)
-      error(("'%s' is no local: write `local %s` first"):format(tostring(name), tostring(name)), 2)
-    end,
-  })
+  end }
 end
 
 -- How Lua's own messages name a chunk: long names are cut.
@@ -152,7 +117,7 @@ function M:load(name, package)
     end
     return module
   end
-  module = { file = found.file, chunk = found.chunk, loading = true }
+  module = { file = found.file, chunk = found.chunk, trusted = found.trusted, package = found.package, loading = true }
   self.chunks[name_in_messages(found.chunk)] = found.file
   local chunk, message = load(found.text, "@" .. found.chunk, "t", environment(self, found))
   if not chunk then error(describe(self, message, found), 0) end
@@ -172,6 +137,28 @@ function M:load(name, package)
   end
   module.value = value
   return module
+end
+
+--- Every module of the project and its packages, those of the project first, each in the order of its names.
+--- Raises what is wrong with one.
+---@return table[] modules as load() gives, with `name` and `package`
+function M:all()
+  local found = {}
+  for _, root in ipairs(self.roots) do
+    local paths = fs.isdir(root.dir) and fs.walk(root.dir) or {}
+    table.sort(paths)
+    for _, path in ipairs(paths) do
+      local name = path:match("^(.*)%.lua$")
+      name = name and name:gsub("/", ".")
+      local module = name and not name:find("^%.") and self:load(name, root.package)
+      -- a file of a package that the project replaces is not loaded
+      if module and module.package == root.package then
+        module.name = name
+        found[#found + 1] = module
+      end
+    end
+  end
+  return found
 end
 
 --- The function that a hook names.
