@@ -39,7 +39,8 @@ local pool = db.pool(shop.params, { size = 1 })
 local conn = pool:lease()
 local messages = {}
 local run = { project = project, invocation_id = "id", started_at = 0, selected = {}, which = "run",
-  log = function(_, level, text) messages[#messages + 1] = level .. ": " .. text end }
+  log = function(_, level, text) messages[#messages + 1] = level .. ": " .. text end,
+  warn = function(_, text) messages[#messages + 1] = "warn: " .. text end }
 run.cache = require("run.cache").new(run)
 
 local function state_of(id) return { run = run, conn = conn, node = project.nodes[id or "model.shop.plain"] } end
