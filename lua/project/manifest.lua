@@ -113,11 +113,10 @@ end
 function M.make(project)
   return dict("metadata", metadata(project), "nodes", project.nodes, "sources", project.sources, "macros",
     all_macros(project), "docs", project.docs, "exposures", project.exposures, "metrics", project.metrics, "groups",
-    project.groups,
-    "selectors", selectors.for_manifest(project), "disabled", project.disabled, "parent_map",
+    project.groups, "selectors", selectors.for_manifest(project), "disabled", project.disabled, "parent_map",
     sorted_map(project, project.parents), "child_map", sorted_map(project, project.children), "group_map",
-    group_map(project), "saved_queries", project.saved_queries, "semantic_models", project.semantic_models, "unit_tests",
-    project.unit_tests, "functions", project.functions)
+    group_map(project), "saved_queries", project.saved_queries, "semantic_models", project.semantic_models,
+    "unit_tests", project.unit_tests, "functions", project.functions)
 end
 
 --- Writes the manifest.
