@@ -85,7 +85,8 @@ class Server:
             raise SystemExit("bench: the server does not start\n" + log.read())
 
     def env(self):
-        return dict(os.environ, PGHOST=self.socket_dir, PGPORT=str(PORT), PGUSER="bench", PGDATABASE="postgres")
+        return dict(os.environ, PGHOST=self.socket_dir, PGPORT=str(PORT), PGUSER="bench", PGDATABASE="postgres",
+                    PGOPTIONS="-c client_min_messages=warning")
 
     def psql_command(self, *arguments):
         return [self.client, "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments]
