@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,10 +151,30 @@ static int open_pipes(struct run *run, struct loop *loop, int stdio[3])
 }
 
 /*
- * child.run{argv, cwd, env} -> {status, stdout, stderr}. Waits for a program's end: `argv` is a
- * list, `env` a list of changes to our environment ("NAME=value", or "NAME" to remove it). The
- * status is negative when a signal has killed it. Its standard input is empty. Raises 902 when it
- * cannot be started; when the wait is cancelled, it is killed.
+ * The text of field `input` of the table at 1, in a file without a name: nobody sees what it says,
+ * and however long it is, nobody waits. Without the field *fd stays as it is. Gives 0 on failure.
+ */
+static int open_input(lua_State *L, int *fd)
+{
+    size_t length;
+    if (lua_getfield(L, 1, "input") == LUA_TNIL)
+        return 1;
+    const char *text = luaL_checklstring(L, -1, &length);
+    FILE *file = tmpfile();
+    if (file && fwrite(text, 1, length, file) == length && fflush(file) == 0 &&
+        fseek(file, 0, SEEK_SET) == 0)
+        *fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 3);
+    if (file)
+        fclose(file);
+    return *fd >= 0;
+}
+
+/*
+ * child.run{argv, cwd, env, input} -> {status, stdout, stderr}. Waits for a program's end: `argv`
+ * is a list, `env` a list of changes to our environment ("NAME=value", or "NAME" to remove it),
+ * `input` the text on its standard input, which is empty without it. The status is negative when a
+ * signal has killed it. Raises 902 when it cannot be started; when the wait is cancelled, it is
+ * killed.
  */
 static int run_child(lua_State *L)
 {
@@ -174,11 +195,13 @@ static int run_child(lua_State *L)
     struct err e = ERR_INIT;
     struct child_spec spec = { .argv = argv, .env = env, .cwd = cwd, .place = CHILD_GROUP };
     spec.stdio[0] = spec.stdio[1] = spec.stdio[2] = CHILD_NULL;
-    if (open_pipes(run, loop, spec.stdio) < 0)
+    if (!open_input(L, &spec.stdio[0]))
+        err_set(&e, CHILD_CODE, "cannot keep the input of %s: %s", argv[0], strerror(errno));
+    else if (open_pipes(run, loop, spec.stdio) < 0)
         err_set(&e, CHILD_CODE, "cannot make a pipe for %s: %s", argv[0], strerror(errno));
     else
         run->child = child_start(loop, &spec, ended, run, &e);
-    for (int i = 1; i < 3; i++)
+    for (int i = 0; i < 3; i++)
         if (spec.stdio[i] >= 0)
             close(spec.stdio[i]);
     if (!run->child) {

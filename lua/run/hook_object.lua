@@ -1,7 +1,9 @@
 --- The `hook` that a Lua hook receives. stdlib/README.md is its page: every field and method here stands
--- there, and a check compares the two.
+-- there, and a check compares the two. `hook.run` is both: the view of the run, and hook:run{...}.
 
 local err = require "err"
+local hook_limits = require "run.hook_limits"
+local outside = require "run.hook_outside"
 local relation_module = require "run.relation"
 local rows_of = require "run.hook_rows"
 local value = require "jinja.value"
@@ -27,7 +29,7 @@ end
 -- Read-only views -----------------------------------------------------------------------------------
 
 local viewed = setmetatable({}, { __mode = "k" })
-local view_mt = { __name = "read-only table" }
+local view_mt = { __name = "read-only table", __metatable = false }
 
 local function view_of(v, what)
   if v == nil or v == none or value.is_undefined(v) then return nil end
@@ -50,6 +52,11 @@ end
 view_mt.__newindex = function(proxy, key)
   misuse(("%s is read only: '%s' cannot be set"):format(viewed[proxy].what or "this table", tostring(key)))
 end
+view_mt.__call = function(proxy, ...)
+  local call = viewed[proxy].call
+  if not call then misuse(("%s is a table of values: it cannot be called"):format(viewed[proxy].what or "this")) end
+  return call(...)
+end
 view_mt.__len = function(proxy) return #viewed[proxy].of end
 view_mt.__pairs = function(proxy)
   local of = viewed[proxy].of
@@ -69,7 +76,7 @@ end
 
 local relations = setmetatable({}, { __mode = "k" })
 local relation_fields = { database = true, schema = true, name = true, identifier = true, type = true }
-local relation_mt = { __name = "relation" }
+local relation_mt = { __name = "relation", __metatable = false }
 
 relation_mt.__index = function(self, key)
   if not relation_fields[key] then
@@ -114,9 +121,9 @@ function fields.args(own) return view_of(own.hook.args) or view_of(value.dict())
 function fields.target(own) return view_of(own.context.target, "hook.target") end
 function fields.vars(own) return view_of(own.run:vars_of(own.state.node)) end
 function fields.flags(own) return view_of(own.run:flags_dict(own.state), "hook.flags") end
-function fields.run(own) return own.run:hook_view() end
 function fields.result(own) return own.state.result end
 function fields.error(own) return own.state.hook_error end
+function fields.event(own) return own.event end
 
 -- Methods -------------------------------------------------------------------------------------------
 
@@ -127,6 +134,7 @@ local function alive(self, name)
   local own = inside[self]
   if not own then misuse(("write hook:%s(...), with a colon"):format(name)) end
   if own.closed then misuse(("hook:%s is called after the hook has ended"):format(name)) end
+  hook_limits.lift(own)
   return own
 end
 
@@ -269,7 +277,7 @@ function methods:after_commit(fn)
   if type(fn) ~= "function" then misuse("hook:after_commit needs a function") end
   local queue = own.state.after_commit or {}
   own.state.after_commit = queue
-  queue[#queue + 1] = { fn = fn, hook = own.hook, phase = own.phase }
+  queue[#queue + 1] = { fn = fn, hook = own.hook, phase = own.phase, trusted = own.trusted }
 end
 
 --- The relation of a model, seed or snapshot.
@@ -386,17 +394,60 @@ function methods:skip(reason)
   error(M.SKIP, 0)
 end
 
+-- A value as JSON has it: views are what they show, relations their text.
+local function plain(v)
+  if relations[v] then return tostring(v) end
+  if viewed[v] then return viewed[v].of end
+  if type(v) ~= "table" or v == none or value.is_dict(v) or value.is_list(v) then return v end
+  local copy = {}
+  for key, item in pairs(v) do copy[key] = plain(item) end
+  return copy
+end
+
 --- Waits; other nodes go on meanwhile.
 ---@param seconds number
 function methods:sleep(seconds)
-  alive(self, "sleep")
-  require("dex.loop").sleep(seconds)
+  local own = alive(self, "sleep")
+  if type(seconds) ~= "number" or seconds < 0 then misuse("hook:sleep needs a number of seconds") end
+  outside.within_timeout(own, require("dex.loop").sleep, seconds)
+  hook_limits.rest(own)
+end
+
+--- Sends a request over HTTP and gives its answer, whatever its status. Redirects are not followed.
+---@param request {url: string, method?: string, json?: any, body?: string, headers?: table, timeout?: number}
+---@return {status: integer, ok: boolean, headers: table<string, string>, body: string, json: any}
+function methods:http(request)
+  local own = alive(self, "http")
+  if type(request) == "table" and type(request.json) == "table" then
+    local copy = {}
+    for key, v in pairs(request) do copy[key] = v end
+    copy.json = plain(request.json)
+    request = copy
+  end
+  local response = outside.http(own, request)
+  hook_limits.rest(own)
+  if response.json ~= nil then response.json = view_of(response.json) end
+  return response
+end
+
+-- hook:run{...}, where hook.run is the view of the run. May wait.
+local function run_program(self, spec)
+  local own = alive(self, "run")
+  local result = outside.run(own, own.trusted, spec)
+  hook_limits.rest(own)
+  return result
+end
+
+function fields.run(own)
+  local view = own.run:hook_view()
+  viewed[view].call = run_program
+  return view
 end
 
 --- What hook:skip raises, to leave the function; never seen by users.
 M.SKIP = setmetatable({}, { __name = "skip", __tostring = function() return "skip" end })
 
-local hook_mt = { __name = "hook" }
+local hook_mt = { __name = "hook", __metatable = false }
 
 hook_mt.__index = function(self, key)
   local method = methods[key]

@@ -7,6 +7,7 @@ local err = require "err"
 local failure = require "run.failure"
 local grants = require "run.grants"
 local hash = require "dex.hash"
+local hook_limits = require "run.hook_limits"
 local hook_object = require "run.hook_object"
 local jinja = require "jinja"
 local json = require "dex.json"
@@ -28,6 +29,7 @@ local opt = value.opt
 ---@field place string where it is declared: config, properties, project
 ---@field file string
 ---@field line? integer
+---@field index integer its place in the list of its phase, from 1
 ---@field transaction boolean whether it ran inside the node's transaction
 ---@field started_at number seconds since 1970
 ---@field seconds number
@@ -111,6 +113,7 @@ end
 
 -- Runs SQL for a hook on the node's connection. May wait.
 local function execute(own, sql, params)
+  hook_limits.lift(own)
   if not params or params.n == 0 then
     local translated
     sql, translated = grants.translate(sql)
@@ -123,6 +126,7 @@ local function execute(own, sql, params)
   if own.hook.timeout then set_timeout(own) end
   own.run:log_sql(own.state, sql)
   local result = exec(own.state, sql, params)
+  hook_limits.rest(own)
   own.rows = own.rows or result.affected and 0
   for _, one in ipairs(result.all or { result }) do
     if one.affected then own.rows = (own.rows or 0) + one.affected end
@@ -195,7 +199,7 @@ local function call(own, fn)
     return e
   end
   local object = hook_object.new(own)
-  local results = table.pack(xpcall(fn, note_line, object))
+  local results = table.pack(hook_limits.call(own, fn, note_line, object))
   hook_object.close(object)
   return table.unpack(results, 1, results.n)
 end
@@ -208,7 +212,8 @@ function forms.sql(own)
 end
 
 function forms.lua(own)
-  local fn = own.run.modules:resolve(own.hook.lua, own.hook)
+  local fn, module = own.run.modules:resolve(own.hook.lua, own.hook)
+  own.trusted = module.trusted
   local ok, returned = call(own, fn)
   if not ok then
     if returned == hook_object.SKIP then return end
@@ -229,17 +234,20 @@ end
 
 -- What hook:after_commit() left: a function of an earlier hook.
 function forms.after_commit(own)
+  own.trusted = own.hook.trusted
   local ok, e = call(own, own.hook.fn)
   if not ok then error(e, 0) end
 end
 
 -- Failures ----------------------------------------------------------------------------------------
 
-local codes = { [505] = true, [507] = true, [508] = true, [509] = true, [510] = true, [512] = true }
+local codes = { [505] = true, [507] = true, [508] = true, [509] = true, [510] = true, [512] = true, [515] = true,
+  [516] = true, [517] = true }
 
 -- Any error of a hook as the error of that hook: who, where it is declared, what the database said.
 local function explain(own, e)
   local hook = own.hook
+  e = hook_limits.explain(own, e)
   local fields = { code = 501, hook = own.title, phase = own.phase, node = own.state.node and own.state.node.unique_id,
     declared_file = hook.file, declared_line = opt(hook.line) }
   local file, line, message
@@ -386,12 +394,13 @@ local function condition(own)
   return is_true(jinja.eval(when, own.context, { file = own.hook.file, line = own.hook.line }))
 end
 
-local function new_record(state, hook, phase, is_inside)
+local function new_record(state, hook, phase, is_inside, index)
   local name = M.name_of(hook)
   local node = state.node and state.node.resource_type ~= "operation" and state.node or nil
   return { node = node and node.unique_id, name = state.run.mask(name), kind = hook.kind, phase = phase,
     label = state.run.mask(node and ("%s: %s"):format(node.name, name) or name),
-    place = hook.place, file = hook.file, line = opt(hook.line), transaction = is_inside, started_at = time.now() }
+    place = hook.place, file = hook.file, line = opt(hook.line), index = index, transaction = is_inside,
+    started_at = time.now() }
 end
 
 local function finish(own, started, ok, e)
@@ -406,16 +415,59 @@ local function finish(own, started, ok, e)
     record.message, record.error = failed.message, failed
     record.status = "error"
     local forgivable = own.hook.on_error ~= "fail" and not own.state.transaction_lost
-      and own.state.conn and own.state.conn:txn() ~= "broken" and not (err.is(e) and e.cancelled)
+      and (own.event or own.state.conn and own.state.conn:txn() ~= "broken") and not (err.is(e) and e.cancelled)
+      and not (own.hook.on_error == "warn" and run:is_error "JinjaLogWarning")
     if forgivable then
       record.status = own.hook.on_error == "warn" and "warn" or "ignored"
       if record.status == "warn" then run:warn(failed.message) end
       failed, record.error = nil, nil
     end
   end
+  if own.event and record.status == "success" and not record.message then return nil end
   run.hooks[#run.hooks + 1] = record
   run:emit("hook_end", record)
   return failed
+end
+
+-- What one call of a hook needs, and what its object works with.
+local function new_own(state, hook, phase, opts)
+  local own = { run = state.run, state = state, hook = hook, phase = phase, inside = opts.inside or false,
+    isolated = opts.isolated, own_transaction = opts.own_transaction, context = state.context, warnings = {},
+    title = title_of(state, hook, phase, opts.index or 1) }
+  own.record = new_record(state, hook, phase, own.inside or own.own_transaction or false, opts.index or 1)
+  own.execute = function(sql, params) return execute(own, sql, params) end
+  own.savepoint = function(fn, object) return with_savepoint(own, fn, object) end
+  own.copy = function(sql, chunks)
+    note_sql(own, sql)
+    local rows = copying.into(own.state.conn, sql, chunks)
+    own.rows = (own.rows or 0) + rows
+    check_transaction(own)
+    hook_limits.rest(own)
+    return rows
+  end
+  return own
+end
+
+--- Calls a function that a module has subscribed with. It takes a connection when it first asks for one, which the
+--- caller gives back. A failure is a warning, and recorded; a success is not. May wait.
+---@param state table of an event; `conn` is set when it was needed
+---@param hook table {fn, trusted, name, file, ...}
+---@param phase string the event's name
+---@param event table what `hook.event` is
+function M.observe(state, hook, phase, event)
+  local own = new_own(state, hook, phase, {})
+  own.event, own.trusted, own.title = event, hook.trusted, "the event function " .. hook.name
+  own.record.kind = "lua"
+  local function leasing(fn)
+    return function(...)
+      state.conn = state.conn or state.run.pool:lease()
+      return fn(...)
+    end
+  end
+  own.execute, own.copy = leasing(own.execute), leasing(own.copy)
+  local started = time.mono()
+  local ok, e = call(own, hook.fn)
+  finish(own, started, ok, e)
 end
 
 --- Runs one hook. Returns the error that it failed with, which its `on_error` does not forgive, or nil. May
@@ -428,19 +480,7 @@ end
 ---@return dex.Error|nil failure
 ---@return dex.HookRecord|nil record nil when `when` was false
 function M.run(state, hook, phase, opts)
-  local own = { run = state.run, state = state, hook = hook, phase = phase, inside = opts.inside or false,
-    isolated = opts.isolated, own_transaction = opts.own_transaction, context = state.context, warnings = {},
-    title = title_of(state, hook, phase, opts.index or 1) }
-  own.record = new_record(state, hook, phase, own.inside or own.own_transaction or false)
-  own.execute = function(sql, params) return execute(own, sql, params) end
-  own.savepoint = function(fn, object) return with_savepoint(own, fn, object) end
-  own.copy = function(sql, chunks)
-    note_sql(own, sql)
-    local rows = copying.into(own.state.conn, sql, chunks)
-    own.rows = (own.rows or 0) + rows
-    check_transaction(own)
-    return rows
-  end
+  local own = new_own(state, hook, phase, opts)
   local started = time.mono()
   local ok, wanted = pcall(condition, own)
   if ok and not wanted then return nil, nil end
@@ -482,7 +522,7 @@ function M.run_after_commit(state)
   state.after_commit = nil
   for i, item in ipairs(queue or {}) do
     local declared = setmetatable({ kind = "lua", on_error = item.hook.on_error }, { __index = item.hook })
-    declared.kind, declared.fn = "after_commit", item.fn
+    declared.kind, declared.fn, declared.trusted = "after_commit", item.fn, item.trusted
     local failed, record = M.run(state, declared, "post_outside", { inside = false, index = i })
     if record then record.kind = "lua" end
     if failed then error(failed, 0) end

@@ -1,0 +1,224 @@
+--- What a hook does outside of the database: requests over HTTP, and programs. Both run as a child process, so
+-- that nothing else waits for them.
+
+local child = require "dex.child"
+local err = require "err"
+local json = require "dex.json"
+local loop = require "dex.loop"
+local time = require "dex.time"
+local value = require "jinja.value"
+
+local M = {}
+
+local opt = value.opt
+
+--- Seconds that a request may take when nobody says otherwise.
+M.DEFAULT_TIMEOUT = 30
+
+local function misuse(message, hint)
+  err.raise { code = 509, message = message, hint = hint }
+end
+
+local function too_late(own)
+  err.raise { code = 507, message = ("it took longer than its timeout of %g s"):format(own.hook.timeout) }
+end
+
+--- Calls fn(...), which waits; the hook's own timeout ends the wait. May wait.
+---@param own table of lua/run/hooks.lua
+---@param fn function
+function M.within_timeout(own, fn, ...)
+  if not own.deadline then return fn(...) end
+  local left = own.deadline - time.mono()
+  if left <= 0 then too_late(own) end
+  local work = loop.spawn(fn, ...)
+  local late = false
+  local watch = loop.spawn(function()
+    loop.sleep(left)
+    late = true
+    work:cancel()
+  end)
+  local results = table.pack(pcall(work.wait, work))
+  if late then too_late(own) end
+  watch:cancel()
+  if not results[1] then
+    if not work:done() then work:cancel() end
+    error(results[2], 0)
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+-- HTTP ------------------------------------------------------------------------------------------------
+
+local fields = { method = "string", url = "string", json = true, body = "string", headers = "table",
+  timeout = "number" }
+local field_names = { "method", "url", "json", "body", "headers", "timeout" }
+
+local function check_fields(request)
+  if type(request) ~= "table" then misuse("hook:http needs a table: hook:http{url = \"https://...\"}") end
+  for key, v in pairs(request) do
+    local expected = fields[key]
+    if not expected then
+      misuse(("hook:http has no field '%s'"):format(tostring(key)), err.did_you_mean(tostring(key), field_names)
+        or "its fields are " .. table.concat(field_names, ", "))
+    end
+    if expected ~= true and type(v) ~= expected then
+      misuse(("`%s` of hook:http must be a %s, not a %s"):format(key, expected, type(v)))
+    end
+  end
+  if not request.url then misuse "hook:http needs `url`" end
+  if not request.url:find "^https?://[^/%s]" then
+    misuse(("hook:http cannot send to '%s'"):format(request.url:match("^[^?]*")),
+      "an address begins with http:// or https://")
+  end
+  if request.json ~= nil and request.body then misuse "hook:http takes `json` or `body`, not both" end
+  if request.timeout and request.timeout <= 0 then misuse "`timeout` of hook:http must be above 0" end
+end
+
+local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\v"] = "\\v" }
+
+-- A text in a file of curl's options.
+local function quoted(text, what)
+  if text:find("\0", 1, true) then misuse(("%s of hook:http holds a zero byte"):format(what)) end
+  return '"' .. text:gsub('["\\\n\r\t\v]', escapes) .. '"'
+end
+
+local function header_lines(request, add)
+  local names, typed = {}, false
+  for name, v in pairs(request.headers or {}) do
+    if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$" or tostring(v):find "[\r\n]" then
+      misuse(("'%s' is no header"):format(tostring(name)), "write headers = { [\"X-Name\"] = \"value\" }")
+    end
+    names[#names + 1] = name
+    typed = typed or name:lower() == "content-type"
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do add("header", ("%s: %s"):format(name, tostring(request.headers[name]))) end
+  if request.json ~= nil and not typed then add("header", "Content-Type: application/json") end
+end
+
+-- What curl is told on its standard input, where nobody else sees the secrets of a request.
+local function options_of(request, seconds)
+  local lines = { "silent", "show-error", 'proto = "=http,https"', "no-location",
+    ('max-time = "%.3f"'):format(seconds), ('connect-timeout = "%.3f"'):format(math.min(seconds, 10)),
+    'write-out = "%{stderr}%{http_code}\\n%{header_json}"' }
+  local function add(option, text) lines[#lines + 1] = option .. " = " .. quoted(text, option) end
+  local body = request.body
+  if request.json ~= nil then body = json.encode(value.from_lua(request.json)) end
+  local method = (request.method or body and "POST" or "GET"):upper()
+  if not method:find "^%u+$" then misuse(("'%s' is no method of HTTP"):format(method)) end
+  add("url", request.url)
+  if method == "HEAD" then lines[#lines + 1] = "head" else add("request", method) end
+  header_lines(request, add)
+  if body then add("data-binary", body) end
+  if body and body:sub(1, 1) == "@" then lines[#lines] = "data-raw = " .. quoted(body, "body") end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function response_of(result)
+  local said, code, header_text = result.stderr:match("^(.-)(%d%d%d)\n({.*})%s*$")
+  if result.status ~= 0 or not code then
+    local words = (said or result.stderr):gsub("^curl: %(%d+%) ", ""):gsub("%s+$", "")
+    return nil, words ~= "" and words or ("curl ended with status %d"):format(result.status)
+  end
+  local headers, decoded = {}, json.decode(header_text)
+  for name, all in pairs(decoded) do headers[name:lower()] = table.concat(all, ", ") end
+  local response = { status = math.tointeger(tonumber(code)), headers = headers, body = result.stdout }
+  response.ok = response.status >= 200 and response.status < 300
+  if (headers["content-type"] or ""):lower():find("json", 1, true) then
+    local ok, content = pcall(json.decode, response.body)
+    if ok then response.json = content end
+  end
+  return response
+end
+
+--- Sends a request and gives its answer, whatever its status. Redirects are not followed. May wait. Raises code
+--- 515 when there is no answer.
+---@param own table of lua/run/hooks.lua
+---@param request {url: string, method?: string, json?: any, body?: string, headers?: table, timeout?: number}
+---@return {status: integer, ok: boolean, headers: table<string, string>, body: string, json: any}
+function M.http(own, request)
+  check_fields(request)
+  local seconds = request.timeout or M.DEFAULT_TIMEOUT
+  local where = request.url:match("^https?://[^/?#]+"):gsub("//[^@]*@", "//")
+  local ok, result = pcall(M.within_timeout, own, child.run,
+    { argv = { "curl", "-q", "--config", "-" }, input = options_of(request, seconds) })
+  if not ok then
+    if err.is(result) and result.code == 902 then
+      err.raise { code = 515, message = "hook:http needs the program curl, which cannot be started",
+        hint = "install curl" }
+    end
+    error(result, 0)
+  end
+  local response, why = response_of(result)
+  if response then return response end
+  err.raise { code = 515, message = ("no answer from %s: %s"):format(where, why) }
+end
+
+-- Programs ----------------------------------------------------------------------------------------------
+
+--- The setting of the project file that lets hooks run programs.
+M.SETTING = "hook-programs"
+
+-- Whether the root project lets its hooks run a program.
+local function is_allowed(project, program)
+  local config = project.packages[1].config
+  local setting = config[M.SETTING]
+  if setting == nil then setting = config[M.SETTING:gsub("-", "_")] end
+  setting = opt(setting)
+  if setting == true then return true end
+  if not value.is_list(setting) then return false end
+  for _, name in ipairs(setting) do
+    if name == program then return true end
+  end
+  return false
+end
+
+local function check_words(spec)
+  if type(spec) ~= "table" or #spec == 0 then
+    misuse("hook:run needs a list: hook:run{\"program\", \"argument\"}")
+  end
+  local words = {}
+  for i, word in ipairs(spec) do
+    if type(word) ~= "string" and type(word) ~= "number" then
+      misuse(("argument %d of hook:run is a %s, not a text"):format(i, type(word)))
+    end
+    words[i] = tostring(word)
+    if words[i]:find("\0", 1, true) then misuse(("argument %d of hook:run holds a zero byte"):format(i)) end
+  end
+  for key in pairs(spec) do
+    if type(key) ~= "number" and key ~= "input" and key ~= "cwd" and key ~= "env" then
+      misuse(("hook:run has no field '%s'"):format(tostring(key)), "its fields are input, cwd and env")
+    end
+  end
+  return words
+end
+
+--- Runs a program without a shell and gives how it ended. Only when the project file's `hook-programs` allows it,
+--- and never for packages. May wait. Raises code 516 when it is not allowed or does not start.
+---@param own table of lua/run/hooks.lua
+---@param trusted boolean whether the calling function is the root project's or of the standard library
+---@param spec table list of words; `input` text for its standard input, `cwd`, `env` table of changes
+---@return {status: integer, ok: boolean, stdout: string, stderr: string}
+function M.run(own, trusted, spec)
+  local words = check_words(spec)
+  if not trusted then
+    err.raise { code = 516, message = "hooks of packages run no programs" }
+  end
+  if not is_allowed(own.run.project, words[1]) then
+    err.raise { code = 516, message = ("hook:run may not run '%s'"):format(words[1]),
+      hint = ("dbt_project.yml of the root project allows it: `%s: [%s]`, or `true` for all"):format(M.SETTING,
+        words[1]) }
+  end
+  local env = {}
+  for name, v in pairs(spec.env or {}) do env[#env + 1] = v and ("%s=%s"):format(name, tostring(v)) or name end
+  local ok, result = pcall(M.within_timeout, own, child.run, { argv = words, env = env,
+    input = spec.input and tostring(spec.input), cwd = spec.cwd or own.run.project.root })
+  if not ok then
+    if err.is(result) and result.code == 902 then err.raise { code = 516, message = result.message } end
+    error(result, 0)
+  end
+  result.ok = result.status == 0
+  return result
+end
+
+return M
