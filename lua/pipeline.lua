@@ -121,6 +121,11 @@ function M.main(argv)
   job.report = job.report or require("report.terminal").new { level = "error", fd = 2 }
   close(job)
   local status = done and result or failed(job, result)
+  local broken = job.report.broken
+  if broken then
+    pcall(require("dex.term").write, 2, ("dex-lua: %s\n"):format(tostring(broken)))
+    if status == 0 then status = 2 end
+  end
   if job.report.close then job.report:close() end
   return status
 end

@@ -2,6 +2,7 @@
  * The program's beginning and its end: the only file that exits. Everything between is
  * lua/pipeline.lua, run as the main task.
  */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,17 +167,32 @@ out:
     return app.killed ? STATUS_SIGNAL + app.killed : app.status;
 }
 
+/* What could not be written is no success. */
+static int flushed(int status)
+{
+    if (fflush(stdout) == 0)
+        return status;
+    perror("dex-lua: cannot write to standard output");
+    return status ? status : STATUS_USAGE;
+}
+
+/* A standard stream that is closed would be the next file's number, and its text go there. */
+static void open_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            exit(STATUS_USAGE);
+}
+
 int main(int argc, char **argv)
 {
+    open_streams();
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("dex-lua " DEX_VERSION);
-        return fflush(stdout) == 0 ? 0 : STATUS_USAGE;
+        return flushed(0);
     }
     const char *log = getenv("DEX_LOG");
     if (log && *log)
         log_set_level(strcmp(log, "warn") == 0 ? LOG_WARN : LOG_DEBUG);
-    int status = start(argv);
-    if (fflush(stdout) != 0 && status == 0)
-        status = STATUS_USAGE;
-    exit(status);
+    exit(flushed(start(argv)));
 }

@@ -11,10 +11,13 @@ local M = {}
 ---  invocation_id: string, fd: integer|nil}
 function M.new(opts)
   local as_text = opts.format == "debug"
-  local report = events.new { command = opts.command, level = opts.quiet and "error" or opts.level, print = opts.print,
+  local report
+  report = events.new { command = opts.command, level = opts.quiet and "error" or opts.level, print = opts.print,
     emit = function(event)
       local line = as_text and lines.text(event) or lines.json(event, opts.invocation_id)
-      term.write(opts.fd or 1, line .. "\n")
+      if report.broken then return end
+      local ok, e = pcall(term.write, opts.fd or 1, line .. "\n")
+      if not ok then report.broken = e end -- as in report/terminal.lua
     end }
   report.tick = function() end
   return report

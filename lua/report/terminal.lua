@@ -52,13 +52,21 @@ function M.new(opts)
 end
 
 -- Kinds whose names are too long for their column.
-local short_kinds = { unit_test = "unit", ["function"] = "func", operation = "op" }
+local short_kinds = { unit_test = "unit", ["function"] = "func", operation = "op", saved_query = "query",
+  exposure = "expo" }
 
 -- The live part -----------------------------------------------------------------------------------
 
+-- The work goes on when its report cannot be written: the exit status will say so (lua/pipeline.lua).
+local function write(self, text)
+  if self.broken then return end
+  local ok, e = pcall(term.write, self.fd, text)
+  if not ok then self.broken = e end
+end
+
 local function erase(self)
   if self.block > 0 then
-    term.write(self.fd, ("\27[%dA\27[J"):format(self.block))
+    write(self, ("\27[%dA\27[J"):format(self.block))
     self.block = 0
   end
 end
@@ -79,17 +87,17 @@ local function draw(self)
     lines[#lines + 1] = self.paint("grey", ("        and %d more"):format(#self.running - shown))
   end
   self.block = #lines
-  term.write(self.fd, table.concat(lines, "\n") .. "\n")
+  write(self, table.concat(lines, "\n") .. "\n")
 end
 
 --- Prints whole lines above the live part.
 function Terminal:print(text)
   if self.block > 0 then
     erase(self)
-    term.write(self.fd, text .. "\n")
+    write(self, text .. "\n")
     draw(self)
   else
-    term.write(self.fd, text .. "\n")
+    write(self, text .. "\n")
   end
 end
 
