@@ -47,7 +47,9 @@ def test_the_line_is_cut_at_each_message(project, first):
         p.db.wait_for_nobody()
         assert p.db.rows("select relname from pg_class where relname like '%\\_\\_dbt%'") == [], result
         v = p.db.rows("select distinct v from dev.a")
-        assert v in (["1"], ["2"]) and p.db.rows("select count(*) from dev.b") == ["2"]
+        assert v in (["1"], ["2"])
+        # the view goes with the table that it read, when that was built anew
+        assert v == ["2"] or "b view" in p.db.relations()
         limit += STEP
         assert limit < 400
     p.write({"profiles.yml": p.profile()})
