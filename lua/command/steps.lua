@@ -10,7 +10,7 @@ local M = {}
 --- What a command builds: the resource types that it runs, and whether it runs hooks.
 M.builds = {
   run = { types = { "model" } },
-  build = { types = { "seed", "model", "snapshot", "function", "test", "unit_test" } },
+  build = { types = { "seed", "model", "snapshot", "function", "test", "unit_test", "exposure", "saved_query" } },
   test = { types = { "test", "unit_test" } },
   seed = { types = { "seed" } },
   snapshot = { types = { "snapshot" } },

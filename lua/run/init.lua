@@ -10,6 +10,7 @@ local hook_module = require "run.hook_module"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
 local members = require "project.members"
+local no_op = require "run.no_op"
 local node_module = require "run.node"
 local plan = require "run.plan"
 local relations = require "run.relation"
@@ -153,7 +154,7 @@ function M.new(job)
     started_at = job.started_at, args = job.args, target_path = job.target_path, selected = job.selected or {},
     full_refresh = given.full_refresh, fail_fast = given.fail_fast, no_hooks = given.no_hooks,
     skip_hook = set_of(given.skip_hook), debugging = debugging(job),
-    results = {}, by_id = {}, hooks = {}, slots = {}, folders = {}, views = setmetatable({}, { __mode = "k" }),
+    results = {}, by_id = {}, unbuilt = {}, hooks = {}, slots = {}, folders = {}, views = setmetatable({}, { __mode = "k" }),
   }, Run)
   run.modules = hook_module.new(run.project)
   run.mask = secrets.masker(run.project)
@@ -172,6 +173,7 @@ local function make_plan(run)
     run.nodes = require("run.freshness").plan(run.project, run.selected)
   else
     run.nodes = plan.make(run.project, run.selected, run.which == "build")
+    run.unbuilt = no_op.of(run.project, run.selected)
   end
   run.schemas = plan.schemas(run.nodes)
 end
@@ -207,7 +209,7 @@ local function announce(run)
   local what = #run.nodes > 0 and count_kinds(run) .. " of" or "nothing to do in"
   local line = ("dex-lua %s: %s project %s, target %s, %d thread%s"):format(core.version, what, project.name,
     tostring(profile.target_name), profile.threads, profile.threads == 1 and "" or "s")
-  run:emit("run_start", { total = #run.nodes, lines = { line }, nodes = run.nodes })
+  run:emit("run_start", { total = #run.nodes + #run.unbuilt, lines = { line }, nodes = run.nodes })
 end
 
 -- A state for what the engine itself does: creating schemas, listing relations.
@@ -324,7 +326,10 @@ function M.execute(job)
     run_nodes(run)
   else
     local why = job.cancelled and "cancelled" or "an on-run-start hook failed"
-    for _, item in ipairs(run.nodes) do node_module.skipped(run, item.node, why) end
+    for _, item in ipairs(run.nodes) do node_module.unstarted(run, item.node, "skipped", why) end
+  end
+  if not run.job.cancelled then
+    no_op.report(run, run.unbuilt, function(...) node_module.unstarted(run, ...) end)
   end
   finish(run)
   return outcome(run)

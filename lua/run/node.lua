@@ -376,9 +376,10 @@ end
 --- The result of a node that was never started.
 ---@param run table
 ---@param node table
+---@param status "skipped"|"no-op"
 ---@param message string
-function M.skipped(run, node, message)
-  local result = new_result(run, node, "skipped")
+function M.unstarted(run, node, status, message)
+  local result = new_result(run, node, status)
   result.seconds, result.timing, result.message, result.thread_id = 0.0, {}, message, "MainThread"
   add_result(run, result)
 end

@@ -99,7 +99,8 @@ SEMANTIC = {
 
 def test_the_semantic_layer_in_the_manifest(project):
     p = project(SEMANTIC)
-    p.run("build").ok()
+    result = p.run("build").ok()
+    assert result.statuses == {"orders": "success", "board": "no-op", "daily": "no-op"}, "nothing is built for them"
     m = p.artifact("manifest")
     assert m["semantic_models"]["semantic_model.shop.orders"]["node_relation"]["alias"] == "orders"
     assert sorted(m["metrics"]) == ["metric.shop." + n for n in ("aov", "growth", "orders_n", "revenue", "total")]
@@ -114,6 +115,9 @@ def test_the_semantic_layer_in_the_manifest(project):
                                              "database": p.db.name}
     assert m["parent_map"]["exposure.shop.board"] == ["metric.shop.aov", "model.shop.orders"]
     assert m["child_map"]["model.shop.orders"] == ["exposure.shop.board", "semantic_model.shop.orders"]
+    p.write({"models/orders.sql": "select 1/0 as id, date '2024-01-01' as ordered_at, 10.0 as amount, now() as at",
+             "models/config.yml": "models: [{name: orders, config: {materialized: table}}]\n"})
+    assert p.run("build").fails(1).statuses == {"orders": "error", "board": "skipped", "daily": "skipped"}
     listed = p.run("ls --select +metric:growth").ok().stdout.split()
     assert sorted(listed) == ["metric:shop.growth", "metric:shop.revenue", "semantic_model:shop.orders", "shop.orders"]
 
