@@ -154,7 +154,8 @@ function M.new(job)
     started_at = job.started_at, args = job.args, target_path = job.target_path, selected = job.selected or {},
     full_refresh = given.full_refresh, fail_fast = given.fail_fast, no_hooks = given.no_hooks,
     skip_hook = set_of(given.skip_hook), debugging = debugging(job),
-    results = {}, by_id = {}, unbuilt = {}, hooks = {}, slots = {}, folders = {}, views = setmetatable({}, { __mode = "k" }),
+    results = {}, by_id = {}, unbuilt = {}, hooks = {}, slots = {}, folders = {},
+    views = setmetatable({}, { __mode = "k" }),
   }, Run)
   run.modules = hook_module.new(run.project)
   run.mask = secrets.masker(run.project)

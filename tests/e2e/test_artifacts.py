@@ -70,7 +70,7 @@ def test_results(built):
     assert built.statuses == {
         "shop-on-run-start-0": "success", "raw": "success", "a": "success", "unique_a_id": "pass", "not_null_a_id": "pass",
         "accepted_values_a_n__1": "warn", "single": "pass", "c": "success", "relationships_c_id__id__ref_a_": "pass",
-        "bad": "error", "below": "skipped", "shop-on-run-end-0": "success"}
+        "bad": "error", "below": "skipped", "board": "no-op", "shop-on-run-end-0": "success"}
     a = built.result("a")
     assert a["relation_name"] == f'"{built.project.db.name}"."dev"."a"'
     assert a["adapter_response"] == {"_message": "SELECT 2", "code": "SELECT", "rows_affected": 2}
