@@ -372,7 +372,7 @@ local function load_one(project, spec, given)
   local levels = {}
   if called and #called > 0 then
     levels[1] = config.level(called, { what = what, place = "config", file = macro.file, line = macro.line },
-      project.problems)
+      project.problems, value.dict()) -- the macro's own: nobody has written it for this test
   end
   if #spec.settings > 0 then
     levels[#levels + 1] = config.level(spec.settings, { what = what, place = "properties", file = entry.file.display,
