@@ -169,7 +169,7 @@ def test_full_refresh_keeps_the_history(taken):
 def test_a_strategy_of_the_project(project):
     p = project({**snapshot("strategy='always', unique_key='id'"), "macros/always.sql": """
         {% macro snapshot_always_strategy(node, snapshotted_rel, current_rel, model_config, target_exists) %}
-          {% do return({'unique_key': config.get('unique_key'), 'updated_at': 'clock_timestamp()::timestamp',
+          {% do return({'unique_key': config.get('unique_key'), 'updated_at': 'now()::timestamp',
             'row_changed': 'true', 'scd_id': 'md5(random()::text)', 'hard_deletes': 'ignore'}) %}
         {% endmacro %}
         """})

@@ -33,7 +33,7 @@ def test_a_pointer_to_the_latest_version(project):
     assert p.db.rows("select table_name from information_schema.role_table_grants where grantee = 'pg_monitor'"
                      " order by 1") == ["orders", "orders_v1", "orders_v2"]
     p.write(versions("latest_version: 1", "config: {latest_version_pointer: {enabled: true, alias: current_orders}}"))
-    p.run("run").ok()
+    p.run("run", "--threads", "1").ok()
     assert p.db.rows("select * from dev.current_orders") == ["1"]
 
 
