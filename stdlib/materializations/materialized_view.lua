@@ -34,6 +34,7 @@ return function(build)
     build:main(build:call("get_replace_sql", existing, target, build.sql))
     build:forget(existing)
   else
+    build:keep()
     local sql = change_sql(build, target)
     if sql then build:main(sql) else build:leave("skip " .. target) end
   end

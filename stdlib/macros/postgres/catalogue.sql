@@ -138,13 +138,25 @@
 {%- endmacro %}
 
 
-{# What this role has granted to others. #}
+{# What this role has granted to others. information_schema does not tell of materialized views. #}
 {% macro postgres__get_show_grant_sql(relation) -%}
-  select grantee, privilege_type
-  from {{ relation.information_schema('role_table_grants') }}
-  where grantor = current_role and grantee <> current_role
-    and table_schema = '{{ escape_single_quotes(relation.schema) }}'
-    and table_name = '{{ escape_single_quotes(relation.identifier) }}'
+  select coalesce(r.rolname, 'PUBLIC') as grantee, a.privilege_type
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  cross join lateral pg_catalog.aclexplode(c.relacl) a
+  left join pg_catalog.pg_roles r on r.oid = a.grantee
+  where pg_catalog.pg_get_userbyid(a.grantor) = current_role and coalesce(r.rolname, 'PUBLIC') <> current_role
+    and n.nspname = '{{ escape_single_quotes(relation.schema) }}'
+    and c.relname = '{{ escape_single_quotes(relation.identifier) }}'
+{%- endmacro %}
+
+{# PUBLIC is a word and no role. #}
+{% macro postgres__get_revoke_sql(relation, privilege, grantees) -%}
+  {%- set names = [] -%}
+  {%- for grantee in grantees -%}
+    {%- do names.append('public' if grantee == 'PUBLIC' else adapter.quote(grantee)) -%}
+  {%- endfor -%}
+  revoke {{ privilege }} on {{ relation.render() }} from {{ names | join(', ') }}
 {%- endmacro %}
 
 {# A relation that is built anew starts without privileges. #}
