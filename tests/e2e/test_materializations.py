@@ -53,6 +53,17 @@ def test_changed_indexes_continue_or_fail(matview):
     assert matview.db.rows(INDEXES) == []
 
 
+def test_privileges_of_a_materialized_view(project):
+    p = project({"models/m.sql": "{{ config(materialized='materialized_view', grants={'select': var('who')}) }} select 1 as n"})
+    grants = "select relacl::text from pg_class where oid = 'dev.m'::regclass"
+    for who in "[pg_monitor, public]", "[pg_signal_backend]", "[pg_signal_backend]":
+        p.run("run", "--vars", f"{{who: {who}}}").ok()
+    assert "pg_signal_backend=r" in p.db.rows(grants)[0] and "pg_monitor" not in p.db.rows(grants)[0]
+    assert "=r/" not in p.db.rows(grants)[0].replace("backend=r/", "")
+    p.run("run", "--vars", "{who: []}").ok()
+    assert "backend" not in p.db.rows(grants)[0]
+
+
 def test_every_kind_becomes_every_other(project):
     p = project({"models/m.sql": "{{ config(materialized=var('kind')) }} select 1 as n",
                  "models/reader.sql": "select * from {{ ref('m') }}"})

@@ -156,7 +156,7 @@ t.test("what a model sees of itself", function()
   t.eq(render "{{ model.group is defined }} {{ model.config.group is defined }}", "False False",
     "what is null is absent")
   t.eq(render "{{ model.columns.id.data_type }}", "TEXT", "types are translated")
-  t.eq(render("{{ this }}", "model.shop.secret"), '"db"."sch"."secret"', "a node's own quoting has no effect, as in dbt")
+  t.eq(render("{{ this }}", "model.shop.secret"), '"db"."sch"."secret"', "a node's quoting has no effect, as in dbt")
   t.eq(render "{{ sql }} {{ model.compiled_sql is defined }} {{ defer_relation }}", "None False None")
   t.eq(render "{{ database }}.{{ schema }} {{ target.name }} {{ env.name }} {{ project_name }}", "db.sch dev dev shop")
   t.eq(render "{{ invocation_id }} {{ thread_id }} {{ selected_resources }} {{ invocation_args_dict.which }}",
