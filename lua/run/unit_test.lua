@@ -322,7 +322,13 @@ end
 --- Runs the test and sets its outcome: pass, or fail with the rows that differ. May wait.
 ---@param state table
 function M.run(state)
-  local names, result_table = (materialize.is_custom(state.run, "unit") and run_custom or run_builtin)(state)
+  local run = materialize.is_custom(state.run, "unit") and run_custom or run_builtin
+  local ok, names, result_table = pcall(run, state)
+  if not ok then
+    local e = names
+    if err.is(e) and e.sqlstate and (e.hint or "") == "" then e.hint = "check the types of the values in the test's rows" end
+    error(e, 0)
+  end
   local text = diff.render(names, side(result_table, names, "expected"), side(result_table, names, "actual"))
   local outcome = state.outcome
   if text then

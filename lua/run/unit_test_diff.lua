@@ -54,22 +54,26 @@ local function take_equal(expected, actual)
   end
 end
 
-local function equal_cells(a, b)
-  local n = 0
+-- How alike two rows are: their equal cells that are not NULL; the first one, most often a key, counts twice.
+local function likeness(a, b)
+  local n, key = 0, false
   for c = 1, #a.texts do
-    if a.texts[c] == b.texts[c] then n = n + 1 end
+    if a.texts[c] == b.texts[c] and a.cells[c] ~= none then
+      n = n + 1
+      key = key or c == 1
+    end
   end
-  return n
+  return key and n + 1 or n, key
 end
 
--- Pairs the rows that are left: those with the most equal cells first, and at least half of them, rounded down but
--- one.
+-- Pairs the rows that are left, the most alike first: rows of one key, or with half of their cells equal.
 local function pair(expected, actual)
   local candidates = {}
   for i, row in ipairs(expected) do
     for j, other in ipairs(row.same and {} or actual) do
-      local n = not other.same and equal_cells(row, other) or 0
-      if n > 0 and n >= #row.texts // 2 then candidates[#candidates + 1] = { n = n, i = i, j = j } end
+      local n, key = 0, false
+      if not other.same then n, key = likeness(row, other) end
+      if n > 0 and (key or n >= #row.texts // 2) then candidates[#candidates + 1] = { n = n, i = i, j = j } end
     end
   end
   table.sort(candidates, function(a, b)
