@@ -65,6 +65,16 @@ local function unfinished_of(content)
   return ids, count
 end
 
+-- Of models that were built in part: which batches were, and which were not.
+local function batches_of(content)
+  local found = {}
+  for _, result in ipairs(content.results) do
+    local batches = opt(result.batch_results)
+    if value.is_dict(batches) and result.status == "partial success" then found[result.unique_id] = batches end
+  end
+  return found
+end
+
 --- Takes the command's place in the job, and runs its steps. May wait.
 ---@return integer status
 function M.run(job)
@@ -83,6 +93,8 @@ function M.run(job)
   job.command, job.given = command, options_of(command, content.args, job.given)
   job.words = opt(content.args.words) or value.list()
   job.only = ids
+  local metadata = opt(content.metadata)
+  job.earlier = { batches = batches_of(content), started_at = metadata and metadata.invocation_started_at }
   job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count, name))
   return require("pipeline").run_steps(job)
 end

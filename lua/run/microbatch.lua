@@ -67,6 +67,22 @@ local function is_incremental(state)
   return existing ~= nil and existing.is_table and opt(ctx.should_full_refresh()) ~= true
 end
 
+-- The span of the command line. `retry` goes on from the time of the command that it takes up.
+local function range_of(run)
+  local started_at = run.job.earlier and opt(run.job.earlier.started_at)
+  local now = started_at and batches.parse(started_at)
+  return now and { start = run.event_times.start, finish = run.event_times.finish, now = now } or run.event_times
+end
+
+-- The batches of an earlier run's artifact.
+local function spans(pairs_of_times)
+  local list = {}
+  for i, pair in ipairs(pairs_of_times) do
+    list[i] = { from = batches.parse(pair[1]).hour, to = batches.parse(pair[2]).hour }
+  end
+  return list
+end
+
 --- The phase `compile`: finds the batches, and renders the first one. May wait.
 ---@param state table
 function M.compile(state)
@@ -76,10 +92,14 @@ function M.compile(state)
     err.raise { code = 177, message = ("microbatch model '%s' needs a unique_key on PostgreSQL"):format(node.name),
       file = state.info.file, line = state.info.line, hint = "its batches are merged by it" }
   end
-  local lookback = opt(config.lookback)
-  state.incremental = is_incremental(state)
-  state.batches = batches.of({ batch_size = config.batch_size, lookback = lookback or 1,
-    begin = batches.parse(tostring(config.begin)) }, run.event_times, state.incremental)
+  local earlier = run.job.earlier and run.job.earlier.batches[node.unique_id]
+  state.incremental = earlier ~= nil or is_incremental(state)
+  if earlier then
+    state.batches, state.earlier_batches = spans(earlier.failed), spans(earlier.successful)
+  else
+    state.batches = batches.of({ batch_size = config.batch_size, lookback = opt(config.lookback) or 1,
+      begin = batches.parse(tostring(config.begin)) }, range_of(run), state.incremental)
+  end
   state.first_batch = compile_batch(state, state.batches[1])
 end
 
@@ -134,7 +154,10 @@ local function none_built(state)
 end
 
 local function conclude(state, results, rows, first_error)
-  local outcome, done, failed = state.outcome, #results.successful, #results.failed
+  local outcome = state.outcome
+  local earlier = state.earlier_batches or {}
+  table.move(earlier, 1, #earlier, #results.successful + 1, results.successful)
+  local done, failed = #results.successful, #results.failed
   state.batch_results = results
   state:store_main(statement.new_response("SUCCESS", nil, rows))
   if failed > 0 then

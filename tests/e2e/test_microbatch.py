@@ -77,6 +77,18 @@ def test_a_batch_that_fails(project):
     assert [row[:8] for row in p.db.rows(COUNTS)] == ["20240101", "20240102", "20240104", "20240105"]
 
 
+@pytest.mark.parametrize("more", [(), ("--full-refresh",)])
+def test_retry_runs_what_failed(project, more):
+    p = project(daily(**{"models/reader.sql": "select count(*) as n from {{ ref('daily') }}"}))
+    p.run("run", *DAYS, *more, "--vars", "{bad: '20240103'}").fails()
+    result = p.run("retry", "--vars", "{n: 3}").ok()
+    assert result.statuses == {"daily": "success", "reader": "success"}
+    assert pairs(result) == [["2024-01-03", "2024-01-01", "2024-01-02", "2024-01-04", "2024-01-05"], []]
+    assert p.db.rows("select n from dev.reader") == ["10"]
+    p.run("run", *DAYS, "--vars", "{bad: '20240101'}").fails()
+    assert len(pairs(p.run("retry", "--vars", "{n: 3}").ok())[0]) == 5, "nothing was built: all of it runs again"
+
+
 def test_the_first_batch_fails(project):
     p = project(daily())
     result = p.run("run", *DAYS, "--vars", "{bad: '20240101'}").fails().says("division by zero")
