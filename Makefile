@@ -81,13 +81,23 @@ bench: build ## speed, each ratio measured against psql in the same run
 format: ## clang-format all C files in place
 	clang-format -i $(wildcard engine/*/*.[ch] tests/unit/*.[ch])
 
+# What the program makes itself, below PREFIX/share.
+MADE := man/man1/dex-lua.1 bash-completion/completions/dex-lua zsh/site-functions/_dex-lua \
+	fish/vendor_completions.d/dex-lua.fish
+
 install: build ## into PREFIX (/usr/local), below DESTDIR
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/dex-lua'
 	install -m 755 $(B)/dex-lua '$(DESTDIR)$(PREFIX)/bin/dex-lua'
 	install -m 644 README.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/dex-lua'
+	install -d $(foreach file,$(MADE),'$(DESTDIR)$(PREFIX)/share/$(dir $(file))')
+	$(B)/dex-lua help man > '$(DESTDIR)$(PREFIX)/share/man/man1/dex-lua.1'
+	$(B)/dex-lua completion bash > '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/dex-lua'
+	$(B)/dex-lua completion zsh > '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dex-lua'
+	$(B)/dex-lua completion fish > '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dex-lua.fish'
 
 uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(PREFIX)/bin/dex-lua'
+	rm -f $(foreach file,$(MADE),'$(DESTDIR)$(PREFIX)/share/$(file)')
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/dex-lua'
 
 clean: ## remove build/

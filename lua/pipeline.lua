@@ -18,6 +18,8 @@ M.commands = {
   seed = { "steps.load", "steps.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
   snapshot = { "steps.load", "steps.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
   compile = { "steps.load", "steps.select", "steps.connect", "inspect.compile", "steps.write", "steps.finish" },
+  clone = { "steps.load", "clone.select", "steps.connect", "steps.execute", "steps.write", "steps.finish" },
+  graph = { "steps.load", "steps.select", "graph.run" },
   show = { "steps.load", "inspect.select_one", "steps.connect", "inspect.show" },
   ls = { "steps.load", "steps.select", "inspect.list" },
   parse = { "steps.load", "steps.write_manifest" },
@@ -34,6 +36,7 @@ M.commands = {
   render = { "meta.render" },
   version = { "meta.version" },
   help = { "meta.help" },
+  completion = { "completion.run" },
 }
 
 --- Runs the steps of the job's command until one gives a status. May wait.

@@ -88,6 +88,7 @@ local formats = {
 
 --- `ls`: prints a line for each selected node, in the order of their unique_ids as dbt does.
 function M.list(job)
+  if job.given.output == "tree" then return require("command.graph").run(job) end
   local format = formats[job.given.output]
   local ids = table.move(job.selected, 1, #job.selected, 1, {})
   table.sort(ids)

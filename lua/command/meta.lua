@@ -33,23 +33,31 @@ local function errors_page(word)
     hint = "`dex-lua help errors` lists them" }
 end
 
---- `dex-lua help [COMMAND | errors [CODE]]`
+local function unknown_topic(topic)
+  local names = require("help.options").names()
+  table.move(require("help.topics").names(), 1, #require("help.topics").names(), #names + 1, names)
+  err.raise { code = 101, message = ("there is no help on '%s'"):format(topic),
+    hint = err.did_you_mean(topic, names) or ("there is help on " .. table.concat(names, ", ")) }
+end
+
+--- `dex-lua help [COMMAND | TOPIC | errors [CODE]]`
 function M.help(job)
   local usage = require "help.usage"
   local options = require "help.options"
   local topic, more = job.words[1], job.words[2]
   local command = topic and options.command(topic)
+  local page = topic and not more and require("help.topics").page(topic)
   if topic == "errors" and not job.words[3] then
     out(errors_page(more))
   elseif more then
     err.raise { code = 101, message = "help takes one topic, and errors a code", hint = "see `dex-lua help help`" }
+  elseif page then
+    out(page)
+    if command then out(("\n`dex-lua %s --help` shows the command of that name.\n"):format(topic)) end
   elseif command then
     out(usage.command(command))
   elseif topic then
-    local names = options.names()
-    names[#names + 1] = "errors"
-    err.raise { code = 101, message = ("there is no help on '%s'"):format(topic),
-      hint = err.did_you_mean(topic, names) or ("there is help on " .. table.concat(names, ", ")) }
+    unknown_topic(topic)
   else
     out(usage.overview())
   end

@@ -14,6 +14,8 @@ M.builds = {
   test = { types = { "test", "unit_test" } },
   seed = { types = { "seed" } },
   snapshot = { types = { "snapshot" } },
+  clone = { types = { "seed", "model", "snapshot" } },
+  graph = { types = { "source", "seed", "model", "snapshot", "exposure" }, more_types = { "test", "unit_test" } },
   docs = { types = { "model", "seed", "snapshot", "test" } },
   compile = { types = { "model", "seed", "snapshot", "function", "test", "analysis" } },
   ls = { types = { "model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
@@ -57,6 +59,7 @@ function M.load(job)
   }
   for _, warning in ipairs(job.project.warnings) do job.report:warning(warning) end
   job.target_path = job.project.target_path
+  if given.write_json ~= false then require("help.names").write(job.project) end
 end
 
 --- What the command line selects among nodes of these kinds.

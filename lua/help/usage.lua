@@ -67,6 +67,9 @@ function M.overview()
     "",
     "`dex-lua COMMAND --help` shows a command's options.",
     "",
+    "Topics, for `dex-lua help TOPIC`:",
+    rows(require("help.topics").list(), 18),
+    "",
     "Exit status:",
     rows({
       { "0", "All went well" },

@@ -230,6 +230,7 @@ end
 ---@field file string|nil
 ---@field line integer|nil of the target
 ---@field secrets string[]
+---@field targets string[]|nil the names of the profile's targets
 
 --- The profile of a project. Reads files and the environment only.
 ---@param package table the root project, read but not rendered (lua/project/root.lua)
@@ -245,7 +246,7 @@ function M.load(package, opts, problems)
       { "profile" }))
   end
   local path, display = locate(package, opts)
-  local profile
+  local profile, targets
   if not path then
     profile = without_profile(name, opts, "there is no profiles.yml in " .. table.concat(display, " or "))
   elseif not name then
@@ -253,6 +254,7 @@ function M.load(package, opts, problems)
   else
     local content, lines = read(path, display)
     local found = find_profile(content, name, display)
+    targets = value.is_dict(found.outputs) and value.keys(found.outputs) or nil
     local sub = { name = name, file = display, lines = lines, context = ctx, threads = opts.threads }
     sub.target = target_name_of(found, lines, { target = opts.target, context = ctx, file = display, name = name })
     sub.output = output_of(found, lines, sub)
@@ -274,6 +276,7 @@ function M.load(package, opts, problems)
     end
   end
   profile.secrets = secrets
+  profile.targets = targets
   return profile
 end
 

@@ -176,6 +176,9 @@ local function make_plan(run)
     run.nodes = plan.make(run.project, run.selected, run.which == "build")
     run.unbuilt = no_op.of(run.project, run.selected)
   end
+  if run.which == "clone" then -- a view on something elsewhere waits for nothing
+    for _, item in ipairs(run.nodes) do item.deps = {} end
+  end
   run.schemas = plan.schemas(run.nodes)
 end
 

@@ -2,6 +2,7 @@
 -- task, so each may wait. A handler takes the engine's table of the node, `ctx`; what the handlers
 -- share hangs off it as `ctx.state`.
 
+local clone = require "run.clone"
 local compile = require "run.compile"
 local context = require "run.context"
 local data_test = require "run.data_test"
@@ -136,6 +137,8 @@ end
 function handlers.compile(state)
   state.context = context.node(state)
   state.compile_started = time.now()
+  state.compile_ended = state.compile_started
+  if state.run.which == "clone" then return end
   local kind = state.node.resource_type
   if kind == "seed" then
     seed.prepare(state)
@@ -181,9 +184,10 @@ end
 
 function handlers.build(state)
   if state.skipped then return end
-  state.relations = builders[state.node.resource_type](state) or {}
+  local build = state.run.which == "clone" and clone.run or builders[state.node.resource_type]
+  state.relations = build(state) or {}
   for _, relation in ipairs(state.relations) do state.run.cache:add(relation, state) end
-  if state.relations[1] and version_pointer.wanted(state.run.project, state.node) then
+  if state.relations[1] and state.run.which ~= "clone" and version_pointer.wanted(state.run.project, state.node) then
     version_pointer.build(state, state.relations[1])
   end
   publish(state)

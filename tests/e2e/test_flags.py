@@ -99,7 +99,8 @@ def test_sample(project, window, ids):
 
 def test_sample_of_microbatch(project):
     p = project({**EVENTS, "models/a.sql": """
-        {{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', batch_size='day', unique_key='id',
+        {{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', batch_size='day',
+                  unique_key='id',
                   begin='2024-01-01') }}
         select * from {{ ref('raw') }}
         """})
@@ -108,7 +109,9 @@ def test_sample_of_microbatch(project):
     assert p.db.rows("select id from dev.a order by 1") == ["1", "2"]
 
 
-@pytest.mark.parametrize("window", ["3", "3 weeks", "x days", "{start: 2024-01-01}", "{start: 2024-02-01, end: 2024-01-01}"])
+@pytest.mark.parametrize("window", ["3", "3 weeks", "x days",
+                                    "{start: 2024-01-01}",
+                                    "{start: 2024-02-01, end: 2024-01-01}"])
 def test_wrong_sample(project, window):
     project(EVENTS).run("run", "--sample", window).fails(2).says("is no span of time")
 
@@ -164,7 +167,8 @@ def test_options_of_dbts_own(project):
 
 
 def test_log_file(project):
-    p = project({**MODEL, "models/b.sql": "select {{ env_var('DBT_ENV_SECRET_WORD') if false else 1 }} as n -- Hush123456"})
+    p = project({**MODEL, "models/b.sql":
+                 "select {{ env_var('DBT_ENV_SECRET_WORD') if false else 1 }} as n -- Hush123456"})
     p.run("run", env={"DBT_ENV_SECRET_WORD": "Hush123456"}).ok()
     text = p.read("logs/dex.log")
     assert "create table" in text.lower() and "Began running node model.shop.a" in text
