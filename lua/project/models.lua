@@ -172,7 +172,7 @@ local function own_levels(project, candidate, captured, source, line)
   if captured and #captured > 0 then
     local locate = locator(source, line)
     levels[#levels + 1] = config.level(captured, { what = what, place = "config", file = candidate.file.display,
-      line = locate(nil), locate = locate }, project.problems, unrendered.of_call(source))
+      line = locate(nil), locate = locate }, project.problems, candidate.written or unrendered.of_call(source))
   end
   return levels
 end
@@ -306,6 +306,7 @@ local function load_sql(project, candidate)
     end)
   end
   node.refs, node.sources = capture.refs, capture.sources
+  candidate.written = capture.written
   node.functions, node.metrics = capture.functions, capture.metrics
   scan.note_macros(project, node, capture)
   complete(project, candidate, node, info, capture.config)

@@ -7,6 +7,7 @@ local jinja = require "jinja"
 local literal = require "project.literal"
 local macros = require "project.macros"
 local merge = require "project.merge"
+local unrendered = require "project.unrendered"
 local value = require "jinja.value"
 local vars = require "project.vars"
 
@@ -20,6 +21,7 @@ local M = {}
 ---@field metrics table
 ---@field config table
 ---@field macros table<string, boolean>
+---@field written table|nil dict: the first config() call for `unrendered_config`, when the text was plain
 
 ---@return dex.Capture
 function M.new_capture()
@@ -68,6 +70,10 @@ function handlers.config(capture, call)
       if arg.positional then return false end
       settings[arg.keyword] = arg.value
     end
+  end
+  if not capture.written and not first.positional then
+    capture.written = value.dict()
+    for key, v in pairs(settings) do capture.written[key] = unrendered.constant(v) end
   end
   -- both spellings of a hook are refused later, with the other places where hooks are written
   merge.calls(capture.config, merge.named(settings) or settings)

@@ -11,10 +11,9 @@ local M = {}
 -- The arguments of a call, split at the commas that stand in no brackets and no quotes.
 local function arguments(text)
   local parts, depth, quote, from = {}, 0, nil, 1
-  for at = 1, #text do
-    local c = text:sub(at, at)
+  for at, c in text:gmatch("()([%[%]{}(),'\"])") do
     if quote then
-      if c == quote and text:sub(at - 1, at - 1) ~= "\\" then quote = nil end
+      if c == quote and text:byte(at - 1) ~= 92 then quote = nil end
     elseif c == "'" or c == '"' then
       quote = c
     elseif c:find("[%[{(]") then
@@ -30,13 +29,18 @@ local function arguments(text)
   return parts
 end
 
--- A text is itself, another constant is Python's text for it, and an expression stays an expression.
+-- An expression stays an expression.
 local function written(text)
   local call = literal.call("config(v=" .. text .. ")")
   local v = call and call.args[1] and call.args[1].value
   if v == nil then return (text:gsub("%s+", " ")) end
   return printing.str(v)
 end
+
+--- A constant of a config() call as dbt's manifest has it: a text is itself, anything else Python's text for it.
+---@param v any
+---@return string
+M.constant = printing.str
 
 --- The keyword arguments of the first config() call in a template, as dbt's manifest has them.
 ---@param source string
