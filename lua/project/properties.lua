@@ -50,6 +50,11 @@ local function is_late(path, first, depth)
   return false
 end
 
+-- The `filter` of a metric or of one of its inputs, a text or a list: Jinja of the semantic layer.
+local function is_filter(path, depth)
+  return path[depth] == "filter" or depth > 1 and path[depth - 1] == "filter"
+end
+
 local function skip_for(section)
   if section == "sources" then
     return function(path, depth)
@@ -62,12 +67,19 @@ local function skip_for(section)
       if path[1] == "arguments" then return depth >= 2 and is_late(path, 2, depth) end
       return is_late(path, 1, depth)
     end
-  elseif section == "metrics" or section == "saved_queries" or section == "semantic_models" then
+  elseif section == "saved_queries" then
     return function(path, depth)
-      return path[depth] == "filter" or path[depth] == "where" or is_late(path, 1, depth)
+      return path[1] == "query_params" and path[2] == "where" or is_late(path, 1, depth)
     end
+  elseif section == "metrics" then
+    return function(path, depth) return is_filter(path, depth) or is_late(path, 1, depth) end
   end
-  return function(path, depth) return is_late(path, 1, depth) end
+  return function(path, depth)
+    -- metrics of models, and descriptions of what a model derives
+    if path[1] == "metrics" and is_filter(path, depth) then return true end
+    if path[1] == "derived_semantics" and depth >= 4 and late_words[path[4]] then return true end
+    return is_late(path, 1, depth)
+  end
 end
 
 local function bad(file, line, message, hint)

@@ -326,7 +326,9 @@ function M.run(state)
   local ok, names, result_table = pcall(run, state)
   if not ok then
     local e = names
-    if err.is(e) and e.sqlstate and (e.hint or "") == "" then e.hint = "check the types of the values in the test's rows" end
+    if err.is(e) and e.sqlstate and (e.hint or "") == "" then
+      e.hint = "check the types of the values in the test's rows"
+    end
     error(e, 0)
   end
   local text = diff.render(names, side(result_table, names, "expected"), side(result_table, names, "actual"))
