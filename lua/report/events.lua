@@ -29,7 +29,7 @@ local shown_kind = { test = "data test" }
 ---@field name string of dbt's event
 ---@field code string
 ---@field message string
----@field data table dict
+---@field data table|function dict, or what makes it
 ---@field thread string|nil
 
 --- A reporter with the methods of report/terminal.lua, that gives each event to `emit`.
@@ -40,9 +40,19 @@ function M.new(opts)
     warned = {} }, Events)
 end
 
+-- `data` is a dict, or a function that makes it: a log of text never asks.
 local function emit(self, level, name, code, message, data, thread)
   if M.levels[level] < self.level and name ~= "PrintEvent" then return end
   self.emit { level = level, name = name, code = code, message = message, data = data or dict(), thread = thread }
+end
+
+-- A function that makes a thing when it is first called.
+local function later(make)
+  local made
+  return function()
+    made = made or make()
+    return made
+  end
 end
 
 local function node_info(node, status, started, finished)
@@ -116,11 +126,14 @@ function Events:on_node_start(data)
   local now = time.now()
   self.begun = self.begun + 1
   self.started[data.id] = now
-  local info = node_info(node, "started", now)
-  emit(self, "debug", "NodeStart", "Q024", "Began running node " .. data.id, dict("node_info", info))
+  local info = later(function() return node_info(node, "started", now) end)
+  emit(self, "debug", "NodeStart", "Q024", "Began running node " .. data.id,
+    function() return dict("node_info", info()) end)
   local described = ("%s %s"):format(data.kind, data.label)
   emit(self, "info", "LogStartLine", "Q011", ("%d of %d START %s"):format(self.begun, self.total, described),
-    dict("description", described, "index", self.begun, "node_info", info, "total", self.total))
+    function()
+      return dict("description", described, "index", self.begun, "node_info", info(), "total", self.total)
+    end)
 end
 
 local function run_result(result)
@@ -162,9 +175,9 @@ local function emit_failure(self, result, info)
   local node = result.node
   local path = opt(node.original_file_path) or ""
   emit(self, "error", "RunResultFailure", "Z022", ("ERROR in %s %s (%s)"):format(node.resource_type, node.name, path),
-    dict("node_info", info, "node_name", node.name, "path", path, "resource_type", node.resource_type))
+    dict("node_info", info(), "node_name", node.name, "path", path, "resource_type", node.resource_type))
   local text = result.error and require("report.errors").format(result.error) or result.message or result.status
-  emit(self, "error", "RunResultError", "Z024", text, dict("msg", text, "node_info", info))
+  emit(self, "error", "RunResultError", "Z024", text, dict("msg", text, "node_info", info()))
 end
 
 function Events:on_node_end(result)
@@ -173,34 +186,36 @@ function Events:on_node_end(result)
   local status = result.status
   self.counts[status] = (self.counts[status] or 0) + 1
   local finished = time.now()
-  local info = node_info(result.node, status, self.started[result.id], finished)
+  local info = later(function() return node_info(result.node, status, self.started[result.id], finished) end)
   local event = result_events[result.kind] or result_events.model
   local message = ("%d of %d %s %s"):format(self.index, self.total, status:upper(), result.label)
   if result.seconds then message = ("%s in %.2fs"):format(message, result.seconds) end
   if status == "skipped" then
-    emit(self, "info", "SkippingDetails", "Q034", message, dict("index", self.index, "node_info", info,
+    emit(self, "info", "SkippingDetails", "Q034", message, dict("index", self.index, "node_info", info(),
       "node_name", result.name, "resource_type", result.node.resource_type, "schema", opt(result.node.schema) or "",
       "total", self.total), result.thread_id)
   else
     local shown = (result.kind == "model" or result.kind == "snapshot") and status == "success" and result.message
-    local data = dict("description", result.label, "execution_time", result.seconds or 0.0, "index", self.index,
-      "node_info", info, "status", shown or status, "total", self.total)
-    own_fields(result, data)
-    emit(self, level_of(status), event[1], event[2], message, data, result.thread_id)
+    emit(self, level_of(status), event[1], event[2], message, function()
+      local data = dict("description", result.label, "execution_time", result.seconds or 0.0, "index", self.index,
+        "node_info", info(), "status", shown or status, "total", self.total)
+      own_fields(result, data)
+      return data
+    end, result.thread_id)
   end
   emit(self, "debug", "NodeFinished", "Q025", "Finished running node " .. result.id,
-    dict("node_info", info, "run_result", run_result(result)), result.thread_id)
+    function() return dict("node_info", info(), "run_result", run_result(result)) end, result.thread_id)
   if failed[status] then emit_failure(self, result, info) end
   if status == "warn" then
     local text = result.message or "warning"
-    emit(self, "warn", "RunResultWarningMessage", "Z046", text, dict("msg", text, "node_info", info))
+    emit(self, "warn", "RunResultWarningMessage", "Z046", text, dict("msg", text, "node_info", info()))
   end
 end
 
 -- A statement on its way to the server.
 function Events:on_sql(data)
-  emit(self, "debug", "SQLQuery", "E016", ("On %s: %s"):format(data.id, data.sql), dict("conn_name", data.id, "sql",
-    data.sql))
+  emit(self, "debug", "SQLQuery", "E016", ("On %s: %s"):format(data.id, data.sql),
+    function() return dict("conn_name", data.id, "sql", data.sql) end)
 end
 
 function Events:on_hook_end(record)
@@ -213,7 +228,8 @@ function Events:on_hook_end(record)
 end
 
 function Events:on_run_hook_end(result)
-  if result.error then emit_failure(self, result, node_info(result.node, result.status, nil, time.now())) end
+  if not result.error then return end
+  emit_failure(self, result, later(function() return node_info(result.node, result.status, nil, time.now()) end))
 end
 
 local function emit_summary(self, summary)

@@ -18,14 +18,15 @@ function M.json(event, invocation_id)
   local info = dict("category", "", "code", event.code, "extra", dict(), "invocation_id", invocation_id,
     "level", event.level, "msg", event.message, "name", event.name, "pid", core.pid(),
     "thread", event.thread or "MainThread", "ts", time.iso(time.now()))
-  return json.encode(dict("data", event.data, "info", info))
+  local data = event.data
+  return json.encode(dict("data", type(data) == "function" and data() or data, "info", info))
 end
 
 --- An event as text: the time of day in UTC, the level, the words.
 ---@param event dex.Event
 ---@return string
 function M.text(event)
-  local clock = time.iso(time.now()):match("T([%d:.]+)")
+  local clock = time.iso(time.now()):sub(12, 26) -- 03:04:05.678901
   return ("%s [%s] [%s]: %s"):format(clock, short[event.level], event.thread or "MainThread", event.message)
 end
 
