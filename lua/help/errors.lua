@@ -104,6 +104,8 @@ M.codes = {
   [175] = { "There is no materialization of that name.",
     "The built-in ones are table, view, incremental, materialized_view, snapshot and ephemeral; others are " ..
     "{% materialization %} blocks, and files of the folder materializations." },
+  [176] = { "A {% materialization %} block did not return the relations that it built.",
+    "End it with {{ return({'relations': [target_relation]}) }}." },
   [177] = { "A setting of a model contradicts its materialization.", "Correct it as the message says." },
 
   [178] = { "The age of a source cannot be told.",

@@ -427,8 +427,12 @@ function parse_members.metric(state) return runtime_config.resolver(state, resol
 -- A variable or function that is no macro.
 local function member(ctx, state, name)
   local make = (state.capture and parse_members or members)[name]
-  if not make then return builtins.pure()[name] end
-  return make(state, ctx)
+  if make then return make(state, ctx) end
+  local pure = builtins.pure()[name]
+  if pure == nil and type(name) == "string" and name:find("^materialization_") then
+    return require("run.materialize").as_macro(state, name)
+  end
+  return pure
 end
 
 local function lookup(ctx, name)

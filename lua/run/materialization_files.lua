@@ -38,6 +38,11 @@ local function is_builtin(name)
   return false
 end
 
+--- A built-in one by its name, nil when there is none.
+function M.builtin(name)
+  return is_builtin(name) and require("stdlib.materializations." .. name) or nil
+end
+
 local function has_file(package, name)
   return name:find("^[%w_]+$") ~= nil and fs.exists(("%s/%s/%s.lua"):format(package.dir, FOLDER, name))
 end
@@ -70,9 +75,7 @@ function M.find(run, name)
     known[name] = found
     local packages = run.project.packages
     found.fn, found.macro = of_package(run, packages[1], name)
-    if not found.fn and not found.macro and is_builtin(name) then
-      found.fn = require("stdlib.materializations." .. name)
-    end
+    if not found.fn and not found.macro then found.fn = M.builtin(name) end
     for i = 2, #packages do
       if found.fn or found.macro then break end
       found.fn, found.macro = of_package(run, packages[i], name)

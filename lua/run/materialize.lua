@@ -221,6 +221,24 @@ function M.is_custom(run, name)
   return (fn or macro) ~= nil
 end
 
+local builds = { model = true, snapshot = true, seed = true }
+
+local function check_result(macro, result)
+  if value.is_dict(result) and value.is_list(result.relations) then return end
+  err.raise { code = 176, message = ("%s did not return the relations that it built"):format(macro.name),
+    file = macro.file, line = macro.line, hint = "end it with {{ return({'relations': [target_relation]}) }}" }
+end
+
+-- Builds with a function of a file. May wait.
+local function run_lua(state, fn)
+  local node, context = state.node, state.context
+  local build = setmetatable({ state = state, node = node, config = node.config, sql = node.compiled_code,
+    target = context.this, full_refresh = opt(context.should_full_refresh()) == true }, Build)
+  build.existing = build:find(context.this)
+  state.replaced = build.existing
+  return relations_of(fn(build))
+end
+
 --- Builds the node of a state. Returns the relations that it built. May wait.
 ---@param state table of lua/run/node.lua
 ---@return table[] relations
@@ -230,15 +248,27 @@ function M.run(state)
   local fn, macro = files.find(run, name)
   if macro then
     state.custom = true
-    return relations_of(macro.fn:bind(state.context)())
+    local result = macro.fn:bind(state.context)()
+    if builds[node.resource_type] then check_result(macro, result) end
+    return relations_of(result)
   end
   if not fn then missing(run, node, name) end
-  local context = state.context
-  local build = setmetatable({ state = state, node = node, config = node.config, sql = node.compiled_code,
-    target = context.this, full_refresh = opt(context.should_full_refresh()) == true }, Build)
-  build.existing = build:find(context.this)
-  state.replaced = build.existing
-  return relations_of(fn(build))
+  return run_lua(state, fn)
+end
+
+--- A built-in materialization as the macro of that name that dbt has: materialization_table_default() builds the
+--- node as a table, for a materialization of a project that ends with it.
+---@param state table
+---@param name string
+---@return function|nil
+function M.as_macro(state, name)
+  local kind = name:match("^materialization_([%w_]+)_default$") or name:match("^materialization_([%w_]+)_postgres$")
+  local fn = kind and state.run and files.builtin(kind)
+  return fn and function()
+    local built = run_lua(state, fn)
+    for _, relation in ipairs(built) do M.configure(state, relation) end
+    return value.dict("relations", value.list(built))
+  end
 end
 
 --- Grants, comments and indexes: what the configuration says about a relation that stands. May wait.

@@ -51,10 +51,11 @@ local function pointer_node(state, relation)
   return copy
 end
 
---- Builds the view of a state whose node is built, in the same transaction, with the node's grants. May wait.
+--- Builds the view of a state whose node is built, all of it, in the same transaction, with the node's grants. May wait.
 ---@param state table of lua/run/node.lua
 ---@param relation table that the node was built as
 function M.build(state, relation)
+  if state.outcome.status then return end
   state.cache_journal, state.finally = state.cache_journal or {}, state.finally or {}
   local own = setmetatable({ node = pointer_node(state, relation), statements = {}, macro_context = false,
     model_view = false, replaced = false, rebuilt = true, custom = false, batch = false,

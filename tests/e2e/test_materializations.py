@@ -115,6 +115,34 @@ def test_a_materialization_in_jinja(project):
     assert p.db.rows("select count(*) from dev.m") == ["2"]
 
 
+def test_a_materialization_that_ends_with_a_built_in_one(project):
+    p = project({
+        "macros/noted.sql": """
+            {% materialization noted, default %}
+              {% do run_query("insert into public.log values (1)") %}
+              {{ return(materialization_table_default()) }}
+            {% endmaterialization %}
+            """,
+        "models/m.sql": "{{ config(materialized='noted', grants={'select': ['pg_monitor']}) }} select 1 as n"})
+    p.db.sql("create table log (n int)")
+    for _ in range(2):
+        p.run("run").ok()
+    assert p.db.relations() == ["m table"]
+    assert p.db.rows("select count(*) from log") == ["2"]
+    assert p.db.rows("select table_name from information_schema.role_table_grants where grantee = 'pg_monitor'") == ["m"]
+
+
+def test_a_materialization_without_relations(project):
+    p = project({"macros/lost.sql": """
+            {% materialization lost, default %}
+              {% call statement('main') %} create table {{ this }} as {{ sql }} {% endcall %}
+            {% endmaterialization %}
+            """,
+                 "models/m.sql": "{{ config(materialized='lost') }} select 1 as n"})
+    p.run("run").fails().says("did not return the relations that it built", "macros/lost.sql:1", "'relations'")
+    assert p.db.relations() == []
+
+
 LUA = """
     return function(build)
       local target = build:relation("table")
