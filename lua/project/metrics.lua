@@ -129,6 +129,18 @@ local function conversion(reader, given)
     constant_properties(given.constant_properties))
 end
 
+-- `window` and `grain_to_date` have moved; dbt's flag lets them stay.
+local function check_old_place(reader, given)
+  local flags = opt(reader.project.config.flags)
+  if flags and flags.require_nested_cumulative_type_params == false then return end
+  for _, key in ipairs { "window", "grain_to_date" } do
+    if opt(given[key]) then
+      fail(reader, given, key, ("`%s` stands in the wrong place"):format(key),
+        ("type_params: {cumulative_type_params: {%s: ...}}"):format(key))
+    end
+  end
+end
+
 -- The form with `type_params`.
 local function nested_params(reader, data, kind)
   local given = data.type_params
@@ -137,16 +149,15 @@ local function nested_params(reader, data, kind)
   params.measure = measure(reader, given, "measure")
   params.numerator, params.denominator = input(reader, given, "numerator"), input(reader, given, "denominator")
   params.expr = text_or_none(given.expr)
-  for _, key in ipairs { "window", "grain_to_date" } do
-    if opt(given[key]) then
-      fail(reader, given, key, ("`%s` stands in the wrong place"):format(key),
-        ("type_params: {cumulative_type_params: {%s: ...}}"):format(key))
-    end
-  end
+  check_old_place(reader, given)
+  params.window, params.grain_to_date = window(reader, given, "window"), value.or_none(opt(given.grain_to_date))
   params.metrics = inputs(reader, given.metrics)
   params.conversion_type_params = conversion(reader, given.conversion_type_params)
   if kind == "cumulative" then
-    local more = opt(given.cumulative_type_params) or dict()
+    local more = value.copy(opt(given.cumulative_type_params) or dict())
+    for _, key in ipairs { "window", "grain_to_date" } do
+      if opt(more[key]) == nil then more[key] = given[key] end
+    end
     shape.check(reader.project, reader.entry, more, cumulative_shape, reader.what .. ": `cumulative_type_params`",
       given, "cumulative_type_params")
     params.cumulative_type_params = dict("window", window(reader, more, "window"), "grain_to_date",
