@@ -51,7 +51,8 @@ local function pointer_node(state, relation)
   return copy
 end
 
---- Builds the view of a state whose node is built, all of it, in the same transaction, with the node's grants. May wait.
+--- Builds the view of a state whose node is built, in the same transaction, with the node's grants; none when only
+--- a part of it is built. May wait.
 ---@param state table of lua/run/node.lua
 ---@param relation table that the node was built as
 function M.build(state, relation)
