@@ -32,11 +32,24 @@ local function folder_name(entry)
   return tostring(named):gsub("%.git$", ""):match("[^/]+$") or "?"
 end
 
-local function add(project, dir, prefix, opts)
+local function forget(project, package)
+  for i, other in ipairs(project.packages) do
+    if other == package then table.remove(project.packages, i) end
+  end
+  project.packages[package.name], project.vars.files[package.name] = nil, nil
+end
+
+-- `is_installed`: it stands in the folder of packages, where dbt may have put a copy of a local package: the local
+-- one itself is read then.
+local function add(project, dir, prefix, opts, is_installed)
   local package = root.read(dir, prefix)
-  for _, other in ipairs(project.packages) do
-    if other.name == package.name then
-      if other.dir == package.dir then return end
+  package.is_installed = is_installed
+  local other = project.packages[package.name]
+  if other then
+    if other.dir == package.dir then return end
+    if other.is_installed and not is_installed then
+      forget(project, other)
+    else
       err.raise { code = 119, message = ("two packages have the name '%s': %s and %s"):format(package.name, other.file,
         package.file), file = package.file, line = lines_of(package.lines, package.raw, "name") }
     end
@@ -137,7 +150,7 @@ function M.load(project, opts)
   local prefix = folder:sub(1, 1) == "/" and folder or package.prefix .. folder
   for _, name in ipairs(installed(dir)) do
     local display = prefix .. "/" .. name .. "/"
-    project.problems:try(nil, add, project, fs.realpath(dir .. "/" .. name), display, opts)
+    project.problems:try(nil, add, project, fs.realpath(dir .. "/" .. name), display, opts, true)
   end
   add_local(project, { package }, opts)
 end
