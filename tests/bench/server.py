@@ -50,15 +50,13 @@ class Server:
         self.socket_dir = os.path.join(folder, "socket")
         self.log = os.path.join(folder, "server.log")
         self.user = unprivileged()
-        for path in (self.data, self.socket_dir):
-            os.mkdir(path, 0o700)
-            if self.user:
-                os.chown(path, self.user.pw_uid, self.user.pw_gid)
+        os.mkdir(self.socket_dir, 0o700)
+        if self.user:
+            os.chown(self.socket_dir, self.user.pw_uid, self.user.pw_gid)
         self.identity = {}
         if self.user:
             self.identity = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
-        subprocess.run([os.path.join(self.bin, "initdb"), "-D", self.data, "-U", "bench", "-A", "trust", "-N",
-                        "--locale=C", "--encoding=UTF8"], check=True, stdout=subprocess.DEVNULL, cwd="/", **self.identity)
+        self.initdb(self.data)
         settings = ["listen_addresses=", f"unix_socket_directories={self.socket_dir}", f"port={PORT}", "fsync=off",
                     "synchronous_commit=off", "full_page_writes=off", "max_connections=50", "shared_buffers=256MB",
                     "max_wal_size=4GB", "autovacuum=off", "log_line_prefix=%c "]
@@ -66,8 +64,21 @@ class Server:
         for setting in settings:
             command += ["-c", setting]
         self.log_file = open(self.log, "wb")
-        self.process = subprocess.Popen(command, stdout=self.log_file, stderr=self.log_file, cwd="/", **self.identity)
+        self.process = subprocess.Popen(command, stdout=self.log_file, stderr=self.log_file, cwd="/",
+                                        **self.identity)
         self.wait()
+
+    def initdb(self, path):
+        """Makes the data of a server in a new folder; gives the seconds that it took."""
+        shutil.rmtree(path, ignore_errors=True)
+        os.mkdir(path, 0o700)
+        if self.user:
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+        command = [os.path.join(self.bin, "initdb"), "-D", path, "-U", "bench", "-A", "trust", "-N", "--locale=C",
+                   "--encoding=UTF8"]
+        started = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self.identity)
+        return time.perf_counter() - started
 
     def wait(self):
         """Until the server answers; its log is shown when it does not."""
@@ -139,5 +150,6 @@ def statements(log):
             last = session
         elif kind == "DETAIL" and text.startswith("parameters: ") and session in sessions:
             values = dict(re.findall(r"(\$\d+) = ('(?:[^']|'')*'|NULL)", text))
-            sessions[session][-1] = re.sub(r"\$\d+", lambda m: values.get(m.group(0), m.group(0)), sessions[session][-1])
+            sql = sessions[session]
+            sql[-1] = re.sub(r"\$\d+", lambda m: values.get(m.group(0), m.group(0)), sql[-1])
     return sessions
