@@ -140,7 +140,8 @@ def seeds(bench, table):
     for i in range(ROWS):
         note = '"a note, with a comma"' if i % 5 == 0 else ""
         lines.append(f"{i},{pick.choice(words)} {pick.choice(words)},{pick.random() * 1000:.2f},2026-{i % 12 + 1:02}-"
-                     f"{i % 28 + 1:02},2026-01-01 00:{i // 60 % 60:02}:{i % 60:02},{'true' if i % 3 else 'false'},{note}")
+                     f"{i % 28 + 1:02},2026-01-01 00:{i // 60 % 60:02}:{i % 60:02},"
+                     f"{'true' if i % 3 else 'false'},{note}")
     path = bench.project("seeds", {"seeds/trees.csv": "\n".join(lines) + "\n"})
     run = ("seed", "--full-refresh", "--project-dir", path)
     bench.dex(*run)
