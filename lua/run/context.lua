@@ -304,7 +304,10 @@ function members.model(state)
   if known and state.model_of == compiled then return known end
   known = without_nulls(node)
   if value.is_dict(node.config) then known.config = without_nulls(node.config) end
-  if value.is_dict(known.columns) then known.columns = translated(known.columns) end
+  local contract = opt(node.contract)
+  if value.is_dict(known.columns) and not (contract and contract.alias_types == false) then
+    known.columns = translated(known.columns)
+  end
   if compiled then known.compiled_sql = compiled end
   state.model_view, state.model_of = known, compiled
   return known

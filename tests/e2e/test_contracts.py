@@ -102,3 +102,11 @@ def test_constraints_of_a_view_warn(project):
     p.run("run").ok().says("model 'm' is a view, which has no constraints")
     p.write(contract(columns % ", warn_unsupported: false", kind="view"))
     assert "no constraints" not in p.run("run").ok().stdout
+
+
+def test_names_of_types(project):
+    columns = "[{name: id, data_type: integer}, {name: name, data_type: string}]"
+    p = project(contract(columns))
+    p.run("run").ok()
+    p.write({"models/m.sql": "{{ config(materialized='table', contract={'alias_types': false}) }} select 1 as id, 'x'::text as name"})
+    p.run("run").fails().says('type "string" does not exist')
