@@ -83,11 +83,13 @@ function M.run(job)
   local name = opt(content.args.which)
   local command = type(name) == "string" and commands[name] and options.command(name)
   if not command then
-    err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)), file = path }
+    err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)),
+      file = path }
   end
   local ids, count = unfinished_of(content)
   if count == 0 then
-    job.report:log("info", ("Nothing to do: all of the %d results of `dex-lua %s` ended well"):format(#content.results, name))
+    job.report:log("info", ("Nothing to do: all of the %d results of `dex-lua %s` ended well"):format(#content.results,
+      name))
     return 0
   end
   job.command, job.given = command, options_of(command, content.args, job.given)

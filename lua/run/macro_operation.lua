@@ -83,7 +83,8 @@ function M.run(run, given)
   local node = describe(run, given)
   local state = node_module.new_state(run, node)
   local result = { id = node.unique_id, unique_id = node.unique_id, kind = "operation", name = node.name,
-    label = node.name, node = node, file = given.macro and given.macro.file or nil, thread_id = "MainThread", rows = {} }
+    label = node.name, node = node, file = given.macro and given.macro.file or nil, thread_id = "MainThread",
+    rows = {} }
   local started, started_at = time.mono(), time.now()
   run:emit("node_start", { id = result.id, kind = "operation", label = result.label, name = result.name, node = node })
   state.conn = run.pool:lease()

@@ -14,7 +14,8 @@ local function make(state)
   local project = state.project
   local dependencies = dict()
   for _, package in ipairs(project.packages) do
-    dependencies[package.name] = dict("project_name", package.name, "name", package.name, "version", version_of(package),
+    dependencies[package.name] = dict("project_name", package.name, "name", package.name, "version",
+      version_of(package),
       "project_root", package.dir)
   end
   local profile = project.profile

@@ -370,7 +370,8 @@ end)
 
 t.test("ref.config is the project's, for packages that ask it", function()
   t.eq(render "{{ ref.config.project_name }} {{ builtins.ref.config.dependencies['shop'].version }}", "shop 1.0")
-  t.eq(render "{{ source.config.args.select is none }} {{ source.config.vars.to_dict() is mapping }} {{ ref.nothing is defined }}",
+  t.eq(render("{{ source.config.args.select is none }} {{ source.config.vars.to_dict() is mapping }} " ..
+    "{{ ref.nothing is defined }}"),
     "True True False")
 end)
 

@@ -82,7 +82,8 @@ local template
 local function piece(depth)
   local kind = random(14)
   if kind <= 4 then
-    return pick { "select 1", "\nfrom ", " { } ", "{ {", "%}", "# ", "-- it's a comment\n", "'ü'", "\r\n", "}}", "\n", "" }
+    return pick { "select 1", "\nfrom ", " { } ", "{ {", "%}", "# ", "-- it's a comment\n", "'ü'", "\r\n", "}}", "\n",
+      "" }
   elseif kind <= 10 then
     return "{{" .. pick { "", "-", "+" } .. spaces() .. call() .. spaces() .. pick { "", "-" } .. "}}"
   elseif kind == 11 then
@@ -107,7 +108,8 @@ end
 -- Both ways --------------------------------------------------------------------------------------
 
 local function new_node()
-  return value.dict("name", "m", "unique_id", "model.shop.m", "package_name", "shop", "resource_type", "model", "schema",
+  return value.dict("name", "m", "unique_id", "model.shop.m", "package_name", "shop", "resource_type", "model",
+    "schema",
     "sch", "database", "db", "alias", "m", "config", value.dict("materialized", "view", "enabled", true), "refs",
     value.list(), "sources", value.list(), "depends_on", value.dict("macros", value.list(), "nodes", value.list()))
 end
