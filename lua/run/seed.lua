@@ -155,8 +155,10 @@ function M.run(state)
   end
   if existing and not full_refresh then
     check_columns(state, existing)
-    context.adapter.truncate_relation(existing)
-    before, state.reloaded = "truncate table " .. tostring(existing), true
+    -- dbt truncates here. A TRUNCATE shows an empty table to every statement that began before it: a model that
+    -- reads the seed as a source, and so does not wait for it, would be built of no rows.
+    before, state.reloaded = "delete from " .. tostring(existing), true
+    state:execute(before)
   else
     if existing then context.adapter.drop_relation(existing) end
     before = create_sql(state, names, "table " .. tostring(this))
