@@ -12,13 +12,15 @@ local M = {}
 
 local opt = value.opt
 
---- What a folder of artifacts holds; what it lacks is nil.
+--- What a folder of artifacts holds; what it lacks is false.
 ---@class dex.State
+---@field project table
 ---@field dir string as the user named it
----@field manifest table|nil dict
----@field results table|nil dict, run_results.json
----@field sources table|nil dict, sources.json
----@field sources_now table|nil dict, sources.json of the target folder
+---@field path string
+---@field manifest table|false dict
+---@field results table|false dict, run_results.json
+---@field sources table|false dict, sources.json
+---@field sources_now table|false dict, sources.json of the target folder
 
 local function read(path, display)
   if not fs.exists(path) then return nil end
@@ -28,20 +30,38 @@ local function read(path, display)
     or tostring(content.message)), file = display, line = not ok and content.line or nil }
 end
 
---- Reads the artifacts of a folder. Raises 311 when there is no such folder.
+local names = { manifest = "manifest.json", results = "run_results.json", sources = "sources.json" }
+
+-- Artifacts are read when they are asked for: a manifest may be large, and --state stands in the environment.
+local State = {}
+State.__index = function(state, key)
+  local content
+  if key == "sources_now" then
+    local path = state.project.target_path .. "/sources.json"
+    content = read(path, path)
+  elseif names[key] then
+    content = read(state.path .. "/" .. names[key], state.dir:gsub("/+$", "") .. "/" .. names[key])
+  end
+  rawset(state, key, content or false)
+  return content or false
+end
+
+--- The artifacts of a folder; they are read when they are needed.
 ---@param project table
 ---@param dir string relative to the project's folder, or to the working folder
 ---@return dex.State
 function M.load(project, dir)
   local path = dir:sub(1, 1) == "/" and dir or project.root .. "/" .. dir
   if not fs.isdir(path) then path = dir end
-  if not fs.isdir(path) then
-    err.raise { code = 311, message = ("the folder '%s' of --state does not exist"):format(dir) }
+  return setmetatable({ project = project, dir = dir, path = path }, State)
+end
+
+local function absent(state, name)
+  if not fs.isdir(state.path) then
+    err.raise { code = 311, message = ("the folder '%s' of --state does not exist"):format(state.dir) }
   end
-  local function artifact(name) return read(path .. "/" .. name, dir:gsub("/+$", "") .. "/" .. name) end
-  return { dir = dir, manifest = artifact "manifest.json", results = artifact "run_results.json",
-    sources = artifact "sources.json",
-    sources_now = read(project.target_path .. "/sources.json", project.target_path .. "/sources.json") }
+  err.raise { code = 311, message = ("there is no %s in '%s'"):format(name, state.dir),
+    hint = "--state names the target folder, or a copy of it, of an earlier run" }
 end
 
 local groups = { "nodes", "sources", "exposures", "metrics", "semantic_models", "unit_tests", "saved_queries",
@@ -51,9 +71,7 @@ local groups = { "nodes", "sources", "exposures", "metrics", "semantic_models", 
 ---@param state dex.State
 ---@return table dict
 function M.manifest_of(state)
-  if state.manifest then return state.manifest end
-  err.raise { code = 311, message = ("there is no manifest.json in '%s'"):format(state.dir),
-    hint = "--state names the target folder, or a copy of it, of an earlier run" }
+  return state.manifest or absent(state, names.manifest)
 end
 
 local function find(manifest, id)
@@ -151,6 +169,9 @@ end
 -- The engine's own macros do not count: they differ between dex-lua and dbt, and between releases.
 local function is_own(macro) return macro.package_name ~= "dbt" and not macro.package_name:find("^dbt_postgres$") end
 
+-- dbt's text of a macro may begin with the empty lines above it.
+local function trim(text) return tostring(text):match("^%s*(.-)%s*$") end
+
 local function modified_macros(project, manifest)
   local modified, any = {}, false
   local old = opt(manifest.macros) or value.dict()
@@ -159,7 +180,7 @@ local function modified_macros(project, manifest)
   end
   for id, macro in pairs(project.macros) do
     local before = rawget(old, id)
-    if is_own(macro) and not (before and before.macro_sql == macro.source) then note(id) end
+    if is_own(macro) and not (before and trim(before.macro_sql) == trim(macro.source)) then note(id) end
   end
   for id, macro in pairs(old) do
     if is_own(macro) and not project.macros[id] then note(id) end
@@ -341,10 +362,7 @@ local statuses = { "success", "error", "skipped", "pass", "fail", "warn", "no-op
 ---@param status string
 ---@return fun(node: table): boolean
 function M.with_result(state, status)
-  if not state.results then
-    err.raise { code = 311, message = ("there is no run_results.json in '%s'"):format(state.dir),
-      hint = "--state names the target folder of an earlier run, or a copy of it" }
-  end
+  if not state.results then absent(state, names.results) end
   local known = false
   for _, name in ipairs(statuses) do known = known or name == status end
   if not known then
@@ -378,9 +396,9 @@ function M.fresher(state, selector)
     err.raise { code = 307,
       message = ("'source_status:%s' is unknown: there is source_status:fresher"):format(selector) }
   end
-  local missing = not state.sources and state.dir or not state.sources_now and "the target folder" or nil
-  if missing then
-    err.raise { code = 311, message = ("there is no sources.json in %s"):format(missing),
+  if not state.sources then absent(state, names.sources) end
+  if not state.sources_now then
+    err.raise { code = 311, message = "there is no sources.json in the target folder",
       hint = "`dex-lua source freshness` writes it" }
   end
   local now, failed = loaded_at(state.sources_now)

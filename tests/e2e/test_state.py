@@ -131,6 +131,7 @@ def test_a_broken_contract_of_a_version_is_an_error(project):
 
 def test_what_is_no_state(shop):
     shop.run("ls --state nowhere --select state:new").fails(2).says("the folder 'nowhere' of --state does not exist")
+    shop.run("ls", env={"DBT_STATE": "nowhere"}).ok()
     os.makedirs(shop.path("empty"))
     shop.run("ls --state empty --select state:new").fails(2).says("there is no manifest.json in 'empty'")
     shop.run("ls --state empty --select result:error").fails(2).says("there is no run_results.json in 'empty'")
