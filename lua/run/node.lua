@@ -74,6 +74,8 @@ local function write_artifact(state, kind, text)
   local path = ("%s/%s/%s"):format(run.target_path, kind, artifact_path(state.node, state.artifact_suffix))
   local folder = path:match("^(.*)/")
   if not run.folders[folder] then
+    -- older versions of dbt wrote a snapshot as a file where its folder is now
+    if fs.exists(folder) and not fs.isdir(folder) then fs.remove_tree(folder) end
     fs.mkdirs(folder)
     run.folders[folder] = true
   end
