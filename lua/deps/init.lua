@@ -30,11 +30,13 @@ local function place(job, pinned, folder)
   fs.remove_tree(to .. "/.git")
 end
 
--- A link is removed, not what it points to.
-local function replace(folder, new)
-  fs.remove_tree(folder)
-  fs.mkdirs(folder:match("^(.*)/"))
-  fs.rename(new, folder)
+-- Links are removed, not what they point to. Of several commands that find the packages missing, the first one that has
+-- them puts them there, and the others leave it at that.
+local function replace(job, new)
+  local folder = M.folder(job.root)
+  if job.was_there then fs.remove_tree(folder) end
+  local ok, e = pcall(fs.rename, new, folder)
+  if not ok and (job.was_there or not fs.isdir(folder)) then error(e, 0) end
 end
 
 local function install(job, list)
@@ -46,7 +48,7 @@ local function install(job, list)
     job.log("info", ("  Installed %s%s"):format(pinned.version, pinned.latest
       and (", and version %s is there"):format(pinned.latest) or ""))
   end
-  replace(M.folder(job.root), new)
+  replace(job, new)
 end
 
 -- The lock file when it belongs to what the project asks for now.
@@ -94,7 +96,7 @@ function M.install(package, opts)
   fs.mkdirs(above)
   local dir = fs.temporary(above .. "/.dex-packages-")
   local job = { root = package, vars = opts.vars or value.dict(), secrets = opts.secrets or {},
-    downloads = fetch.new(dir), log = opts.log }
+    downloads = fetch.new(dir), log = opts.log, was_there = fs.exists(folder) }
   function job.warn(fields)
     if not job.quiet then opts.warn(err.new(fields)) end
   end

@@ -234,6 +234,15 @@ def test_missing_packages_come_with_the_first_build(project, hub):
     p.run("build --no-deps").fails(2).says("not installed in dbt_packages: tools")
 
 
+def test_two_commands_that_miss_the_same_packages(project, hub):
+    hub.add("acme/tools", "1.0.0")
+    p = project({"packages.yml": "packages:\n- {package: acme/tools, version: 1.0.0}\n"})
+    both = [p.start("ls", "-q", env=hub.env) for _ in range(2)]
+    assert [one.finish().ok().stdout for one in both] == ["tools.tools_version\n"] * 2
+    assert installed(p) == ["tools"]
+    assert not [name for name in os.listdir(p.dir) if name.startswith(".dex-packages")]
+
+
 def test_dependencies_yml_and_another_folder(project):
     p = project({"dependencies.yml": "packages: [{local: inner}]\nprojects: [{name: other}]\n",
                  "inner/dbt_project.yml": "name: inner\n", "inner/models/pm.sql": MODEL})
