@@ -58,6 +58,23 @@ M.source = words [[name description database schema loader loaded_at_field loade
 M.table = words [[name identifier description columns meta tags config freshness loaded_at_field loaded_at_query quoting
   external tests data_tests loader quote_columns]]
 
+--- Keys below flags: of dbt_project.yml: those of options, and dbt's switches of behaviour.
+M.flags = words [[cache_selected_only debug fail_fast full_refresh hints_enabled indirect_selection log_cache_events
+  log_format log_format_file log_level log_level_file log_path maximum_seed_size_mib partial_parse populate_cache
+  printer_width print quiet send_anonymous_usage_stats static_parser store_failures target_path threads use_colors
+  use_colors_file use_experimental_parser version_check warn_error warn_error_options write_json introspect empty
+  resource_type exclude_resource_type state defer favor_state defer_state
+  require_batched_execution_for_custom_microbatch_strategy require_event_names_in_deprecations
+  require_explicit_package_overrides_for_builtin_materializations require_resource_names_without_spaces
+  source_freshness_run_project_hooks skip_nodes_if_on_run_start_fails state_modified_compare_more_unrendered_values
+  state_modified_compare_vars require_yaml_configuration_for_mf_time_spines require_nested_cumulative_type_params
+  validate_macro_args require_all_warnings_handled_by_warn_error require_generic_test_arguments_property
+  require_unique_project_resource_names require_ref_searches_node_package_before_root
+  require_valid_schema_from_generate_schema_name allow_jinja_file_extensions require_sql_header_in_test_configs
+  support_custom_ref_kwargs require_corrected_analysis_fqns use_catalogs_v2
+  require_source_and_semantic_model_names_without_spaces enable_grouped_warn_error_parser_logs
+  latest_version_pointer_enabled_by_default]]
+
 M.selector = words "name description definition default"
 
 M.profile = words [[type host hostaddr user pass password port dbname database schema threads connect_timeout role

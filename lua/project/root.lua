@@ -211,6 +211,11 @@ local function check_sections(package, problems)
       bad(package, section, ("`%s` must be a mapping"):format(section))
     end
   end
+  local flags = value.opt(package.raw.flags)
+  if flags then
+    known.check(problems, known.flags, flags, { what = "`flags`", file = package.file, lines = package.lines,
+      slip = true })
+  end
   local deprecated = { ["source-paths"] = "model-paths", ["data-paths"] = "seed-paths" }
   for old, new in pairs(deprecated) do
     if package.raw[old] ~= nil then

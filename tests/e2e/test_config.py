@@ -203,6 +203,9 @@ def test_flags_of_the_project_file(project):
     assert p.db.sql("select v from dev.a") == "True empty False"
     p.run("build --no-fail-fast --indirect-selection eager", env={"DEX_FAIL_FAST": "1"}).ok()
     assert p.db.sql("select v from dev.a") == "False eager False"
+    p.write({"dbt_project.yml": "name: shop\nprofile: shop\nflags:\n  fail_fats: true\n  my_own_flag: 1\n"})
+    said = p.run("build").ok().says("`flags` has no key 'fail_fats'", "did you mean 'fail_fast'?", "dbt_project.yml:4")
+    assert "my_own_flag" not in said.stdout
     p.write({"dbt_project.yml": "name: shop\nprofile: shop\nflags: {fail_fast: perhaps}\n"})
     p.run("build").fails(2).says("flags.fail_fast is neither true nor false: 'perhaps'")
 
