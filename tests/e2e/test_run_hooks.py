@@ -67,7 +67,9 @@ on-run-end:
         local summary = {}
         function summary.note(hook)
           local parts = {}
-          for _, r in ipairs(hook.run.results) do parts[#parts + 1] = r.name .. "=" .. r.status .. "/" .. r.kind end
+          for _, r in ipairs(hook.run.results) do
+            if r.kind ~= "hook" then parts[#parts + 1] = r.name .. "=" .. r.status .. "/" .. r.kind end
+          end
           table.sort(parts)
           hook:exec("insert into public.trace (who) values ($1)", table.concat(parts, " "))
         end
