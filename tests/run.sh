@@ -101,6 +101,7 @@ san_suite() {
   unit_suite
   lua_suite
   pytest_suite tests/e2e -m san
+  pytest_suite tests/fault -m san
   san= build=build/release
   unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
 }
