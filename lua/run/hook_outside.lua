@@ -19,6 +19,13 @@ local function misuse(message, hint)
   err.raise { code = 509, message = message, hint = hint }
 end
 
+-- What cannot be taken back has no place in a transaction that is rolled back.
+local function not_in_rehearsals(own, method)
+  if own.run.rehearsing then
+    err.raise { code = 516, message = ("hook:%s does nothing in a rehearsal"):format(method) }
+  end
+end
+
 local function too_late(own)
   err.raise { code = 507, message = ("it took longer than its timeout of %g s"):format(own.hook.timeout) }
 end
@@ -138,6 +145,7 @@ end
 ---@return {status: integer, ok: boolean, headers: table<string, string>, body: string, json: any}
 function M.http(own, request)
   check_fields(request)
+  not_in_rehearsals(own, "http")
   local seconds = request.timeout or M.DEFAULT_TIMEOUT
   local where = request.url:match("^https?://[^/?#]+"):gsub("//[^@]*@", "//")
   local ok, result = pcall(M.within_timeout, own, child.run,
@@ -201,6 +209,7 @@ end
 ---@return {status: integer, ok: boolean, stdout: string, stderr: string}
 function M.run(own, trusted, spec)
   local words = check_words(spec)
+  not_in_rehearsals(own, "run")
   if not trusted then
     err.raise { code = 516, message = "hooks of packages run no programs" }
   end

@@ -420,7 +420,7 @@ local function finish(own, started, ok, e)
     if forgivable then
       record.status = own.hook.on_error == "warn" and "warn" or "ignored"
       if record.status == "warn" then run:warn(failed.message) end
-      failed, record.error = nil, nil
+      record.code, failed, record.error = failed.code, nil, nil
     end
   end
   if own.event and record.status == "success" and not record.message then return nil end

@@ -239,6 +239,9 @@ local function prepare_database(run, conn, schemas, create)
   end
 end
 
+--- Lists what stands in schemas, and creates those that are missing when `create` is true. May wait.
+M.prepare_database = prepare_database
+
 -- Gives a connection back. What still runs on it was cancelled: the process may end right after this, so the
 -- server's answer is waited for.
 local function give_back(conn)
