@@ -7,15 +7,25 @@
 int luaopen_lpeg(lua_State *L);
 
 static const luaL_Reg modules[] = {
-    { "dex.child", luaopen_dex_child }, { "dex.core", luaopen_dex_core },
-    { "dex.csv", luaopen_dex_csv },     { "dex.db", luaopen_dex_db },
-    { "dex.embed", luaopen_dex_embed }, { "dex.env", luaopen_dex_env },
-    { "dex.fs", luaopen_dex_fs },       { "dex.hash", luaopen_dex_hash },
-    { "dex.json", luaopen_dex_json },   { "dex.limits", luaopen_dex_limits },
-    { "dex.loop", luaopen_dex_loop },   { "dex.re", luaopen_dex_re },
-    { "dex.term", luaopen_dex_term },   { "dex.time", luaopen_dex_time },
-    { "dex.uuid", luaopen_dex_uuid },   { "dex.yaml", luaopen_dex_yaml },
-    { "lpeg", luaopen_lpeg },           { NULL, NULL },
+    { "dex.child", luaopen_dex_child },
+    { "dex.core", luaopen_dex_core },
+    { "dex.csv", luaopen_dex_csv },
+    { "dex.db", luaopen_dex_db },
+    { "dex.embed", luaopen_dex_embed },
+    { "dex.env", luaopen_dex_env },
+    { "dex.fs", luaopen_dex_fs },
+    { "dex.hash", luaopen_dex_hash },
+    { "dex.json", luaopen_dex_json },
+    { "dex.limits", luaopen_dex_limits },
+    { "dex.loop", luaopen_dex_loop },
+    { "dex.re", luaopen_dex_re },
+    { "dex.term", luaopen_dex_term },
+    { "dex.time", luaopen_dex_time },
+    { "dex.uuid", luaopen_dex_uuid },
+    { "dex.web", luaopen_dex_web },
+    { "dex.yaml", luaopen_dex_yaml },
+    { "lpeg", luaopen_lpeg },
+    { NULL, NULL },
 };
 
 void libs_preload(lua_State *L)

@@ -19,6 +19,7 @@ int luaopen_dex_re(lua_State *L);
 int luaopen_dex_term(lua_State *L);
 int luaopen_dex_time(lua_State *L);
 int luaopen_dex_uuid(lua_State *L);
+int luaopen_dex_web(lua_State *L);
 int luaopen_dex_yaml(lua_State *L);
 
 /* Registers all of them, and lpeg, in package.preload. */

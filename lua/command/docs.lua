@@ -1,5 +1,6 @@
 --- `dex-lua docs generate`: the manifest, the catalogue of the database, and one page that shows both.
 
+local core = require "dex.core"
 local err = require "err"
 local fs = require "dex.fs"
 
@@ -47,13 +48,39 @@ local function generate(job)
   return ok and 0 or 1
 end
 
---- `docs generate`. May wait.
+-- Serves the folder of artifacts until Ctrl-C. The page opens from disk as well; this is for browsers elsewhere,
+-- through a tunnel, and for tools that want an address.
+local function serve(job)
+  local given = job.given
+  local root = require("project.root").load(given.project_dir, given)
+  local dir = root.target_path
+  if dir:sub(1, 1) ~= "/" then dir = root.dir .. "/" .. dir end
+  if not fs.exists(dir .. "/index.html") then
+    err.raise { code = 110, message = "there is no documentation to serve", file = dir .. "/index.html",
+      hint = "`dex-lua docs generate` makes it" }
+  end
+  if given.port > 65535 then err.raise { code = 101, message = "--port needs a port, at most 65535" } end
+  local loop = require "dex.loop"
+  local server <close> = require("dex.web").serve(dir, given.host, given.port)
+  job.report:log("info", ("serving the documentation at http://%s:%d: Ctrl-C ends it"):format(given.host,
+    server:port()))
+  local waiting = loop.spawn(function()
+    while true do loop.sleep(3600) end
+  end)
+  core.on_signal(function() waiting:cancel() end)
+  pcall(waiting.wait, waiting)
+  core.on_signal(nil)
+  return 0
+end
+
+--- `docs generate` and `docs serve`. May wait.
 function M.run(job)
   local action = job.words[1]
-  if action ~= "generate" or job.words[2] then
+  if (action ~= "generate" and action ~= "serve") or job.words[2] then
     err.raise { code = 101, message = action and ("docs has no action '%s'"):format(action) or "docs needs an action",
-      hint = "it is `dex-lua docs generate`" }
+      hint = "it is `dex-lua docs generate` or `dex-lua docs serve`" }
   end
+  if action == "serve" then return serve(job) end
   require("command.steps").load(job)
   return generate(job)
 end
