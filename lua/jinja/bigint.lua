@@ -170,7 +170,7 @@ function M.compare(a, b)
 end
 
 --- The nearest float.
-function M.float(a) return tonumber(M.tostring(big(a))) + 0.0 end
+function M.float(a) return tonumber(M.tostring(big(a))) - 0.0 end
 
 function M.tostring(a)
   a = big(a)

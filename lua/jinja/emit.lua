@@ -10,10 +10,6 @@ local M = {}
 
 local none = value.none
 
--- filters that always give a string
-local gives_string = { upper = true, lower = true, string = true, join = false, trim = false, title = true,
-  capitalize = false }
-
 local binary = { ["*"] = "mul", ["/"] = "div", ["//"] = "idiv", ["%"] = "mod", ["**"] = "pow" }
 local compare = { ["in"] = "has", notin = "has" }
 -- attributes of `loop` that are true or false
@@ -24,14 +20,13 @@ local function quote(s) return require("jinja.compiler").quote(s) end
 
 local function is_string(node)
   return node.tag == "const" and type(node.value) == "string" or node.tag == "concat"
-    or node.tag == "filter" and gives_string[node.name]
 end
 
 -- whether a value can never be Lua's false
 local function never_false(node)
   local tag = node.tag
   return tag == "const" and node.value ~= false or tag == "list" or tag == "dict" or tag == "tuple" or tag == "concat"
-    or tag == "sum" or tag == "binary" or tag == "filter" and gives_string[node.name]
+    or tag == "sum" or tag == "binary"
 end
 
 local function number_literal(n)

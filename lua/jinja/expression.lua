@@ -186,7 +186,7 @@ function M.install(Parser)
       return require("jinja.bigint").parse(rest, base == "b" and 2 or base == "o" and 8 or 16)
     end
     if self:kind() == "integer" then return require("jinja.bigint").parse(digits, 10) end
-    return tonumber(digits) + 0.0
+    return tonumber(digits) - 0.0
   end
 
   function Parser:primary()

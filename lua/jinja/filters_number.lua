@@ -68,7 +68,7 @@ local function parse_float(s)
   if not s:find("^[-+]?%d*%.?%d*[eE]?[-+]?%d*$") or not s:find("%d") then return nil end
   local n = tonumber((s:gsub("^%+", "")))
   if n == 0 and s:sub(1, 1) == "-" then return -0.0 end
-  return n and n + 0.0
+  return n and n - 0.0
 end
 
 filter("int(default?, base?)", function(x, default, base)
@@ -97,7 +97,7 @@ end)
 filter("float(default?)", function(x, default)
   if default == nil then default = 0.0 end
   if value.is_undefined(x) then return runtime.undefined_error(x) end
-  if type(x) == "number" then return x + 0.0 end
+  if type(x) == "number" then return x - 0.0 end
   if type(x) == "boolean" then return x and 1.0 or 0.0 end
   if bigint.is(x) then return bigint.float(x) end
   if is_text(x) then
@@ -125,12 +125,13 @@ end)
 -- half to even on the decimal digits that the float really has
 local function round_common(x, precision)
   if x ~= x or x == math.huge or x == -math.huge then return x end
-  if precision >= 0 then
+  if precision > 0 then
     if precision > 300 then return x end
-    return tonumber(("%." .. precision .. "f"):format(x)) + 0.0
+    return tonumber(("%." .. precision .. "f"):format(x))
   end
+  -- the fraction keeps the sign of zero
   local scale = 10.0 ^ -precision
-  return tonumber(("%.0f"):format(x / scale)) * scale + 0.0
+  return tonumber(("%.0f"):format(x / scale) .. ".0") * scale
 end
 
 filter("round(precision?, method?)", function(x, precision, method)
@@ -165,7 +166,7 @@ end)
 filter("filesizeformat(binary?)", function(x, binary)
   local bytes
   if type(x) == "number" then
-    bytes = x + 0.0
+    bytes = x - 0.0
   elseif is_text(x) then
     bytes = parse_float(type(x) == "string" and x or x.text)
     if not bytes then return fault.value(("could not convert string to float: %s"):format(printing.repr(x))) end

@@ -140,10 +140,18 @@ filter("reverse()", function(x)
   end)
 end)
 
+-- Jinja2 sorts by lists of what it compares: what is equal is not asked which comes first, so that none beside none is
+-- no error.
+local function in_list_before(a, b)
+  local ta = type(a)
+  if ta == type(b) and (ta == "string" or ta == "number") then return a < b end
+  return not ops.eq(a, b) and ops.lt(a, b)
+end
+
 filter("sort(reverse?, case_sensitive?, attribute?)", function(x, reverse, case_sensitive, attribute)
   local post = not flag(case_sensitive, false) and lower_if_text or nil
   local key = given(attribute) and multi_getter(attribute, post) or post
-  return sorting.sort(iterate.list(x), key, flag(reverse, false))
+  return sorting.sort(iterate.list(x), key, flag(reverse, false), in_list_before)
 end)
 
 filter("dictsort(case_sensitive?, by?, reverse?)", function(d, case_sensitive, by, reverse)
@@ -162,16 +170,21 @@ end)
 
 filter("items()", function(x)
   if value.is_undefined(x) then return classes.generator(function() end) end
-  if not value.is_dict(x) then return fault.type("Can only get item pairs from a mapping.") end
-  return classes.generator(iterate.stepper(classes.view(x, "items")))
+  local step
+  return classes.generator(function()
+    if not value.is_dict(x) then return fault.type("Can only get item pairs from a mapping.") end
+    step = step or iterate.stepper(classes.view(x, "items"))
+    return step()
+  end)
 end)
 
 filter("unique(case_sensitive?, attribute?)", function(x, case_sensitive, attribute)
   local post = not flag(case_sensitive, false) and lower_if_text or nil
   local key = given(attribute) and M.getter(attribute, post) or post
-  local step = iterate.stepper(x)
+  local step
   local seen = classes.set {}
   return classes.generator(function()
+    step = step or iterate.stepper(x)
     while true do
       local item = step()
       if item == nil then return nil end
@@ -302,6 +315,10 @@ M.Group.__iter = function(g)
   end
 end
 M.Group.__len = function() return 2 end
+local function as_tuple(g) return getmetatable(g) == M.Group and value.tuple { g[1], g[2] } or g end
+for method, op in pairs { __eq = "eq", __lt = "lt", __le = "le" } do
+  M.Group[method] = function(a, b) return ops[op](as_tuple(a), as_tuple(b)) end
+end
 M.Group.__repr = function(g, seen)
   return "(" .. printing.repr(g[1], seen) .. ", " .. printing.repr(g[2], seen) .. ")"
 end

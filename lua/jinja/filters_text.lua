@@ -119,7 +119,10 @@ end)
 
 filter("truncate(length?, killwords?, end?, leeway?)", function(x, ...)
   if type(x) ~= "string" and not is_markup(x) and not value.is_undefined(x) then
-    return fault.type(("object of type '%s' has no len()"):format(runtime.type_name(x)))
+    local length, _, ending, leeway = ...
+    if as_int(length, 255) < #str(ending or "...") then return truncate("", ...) end
+    if registry.filters.length(x) <= as_int(length, 255) + as_int(leeway, 5) then return x end
+    return fault.raise("AttributeError", ("'%s' object has no attribute 'rsplit'"):format(runtime.type_name(x)))
   end
   return truncate(x, ...)
 end)

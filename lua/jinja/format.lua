@@ -70,7 +70,6 @@ function M.value(x, text)
   if text == "" then return str(x) end
   local kind = type(x)
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and not bigint.is(x) then
-    if mt == value.Undefined then return spec.format("", spec.parse(text)) end
     return fault.type(("unsupported format string passed to %s.__format__"):format(runtime.type_name(x)))
   end
   return spec.format(x, spec.parse(text))

@@ -199,7 +199,7 @@ decode = function(s, pos, depth)
     local fraction, after = s:match("^(%.%d+)()", stop)
     local exponent, last = s:match("^([eE][-+]?%d+)()", after or stop)
     if fraction or exponent then
-      local n = tonumber(integer .. (fraction or "") .. (exponent or "")) + 0.0
+      local n = tonumber(integer .. (fraction or "") .. (exponent or "")) - 0.0
       if n == 0 and integer:sub(1, 1) == "-" then n = -0.0 end
       return n, last or after
     end

@@ -180,7 +180,7 @@ function M.item(x, k)
   return value.undefined("item", ("'%s' object has no element %s"):format(type_name(x), printing.repr(k)))
 end
 
--- first, step and number of items of Python's slice of n items
+-- first, step, number of items and end of Python's slice of n items
 local function slice_bounds(n, start, stop, step)
   local function bound_of(x, default)
     if x == none then return default end
@@ -196,7 +196,7 @@ local function slice_bounds(n, start, stop, step)
   local to = bound_of(stop, step > 0 and n or -1)
   if step < 0 and stop ~= none and index_of(stop) and index_of(stop) < -n then to = -1 end
   local count = step > 0 and (to - from + step - 1) // step or (from - to - step - 1) // -step
-  return from, step, math.max(0, count)
+  return from, step, math.max(0, count), to
 end
 
 local function picked(items, from, step, count)
@@ -224,10 +224,9 @@ function M.slice(x, start, stop, step)
     local from, by, count = slice_bounds(#x, start, stop, step)
     return setmetatable(picked(x, from, by, count), mt)
   elseif mt == classes.Range then
-    local from, by, count = slice_bounds(x.n, start, stop, step)
-    local r = { start = x.start + from * x.step, step = x.step * by, n = count }
-    r.stop = x.start + (from + by * count) * x.step
-    return setmetatable(r, classes.Range)
+    local from, by, count, to = slice_bounds(x.n, start, stop, step)
+    local first, last = x.start + from * x.step, x.start + to * x.step
+    return setmetatable({ start = first, stop = last, step = x.step * by, n = count }, classes.Range)
   elseif mt == Undefined then
     return names.undefined_error(x)
   elseif mt == classes.Markup then

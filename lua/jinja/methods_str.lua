@@ -393,6 +393,9 @@ for name, m in pairs(classes.str_methods) do
   copy.fn = function(x, ...)
     local result = m.fn(x.text, ...)
     if type(result) == "string" then return classes.markup(result) end
+    if value.is_list(result) or value.is_tuple(result) then
+      for i = 1, #result do result[i] = classes.markup(result[i]) end
+    end
     return result
   end
   markup_methods[name] = copy

@@ -74,7 +74,8 @@ end
 Undefined.__call = function(u) return M.undefined_error(u) end
 Undefined.__truth = function() return false end
 Undefined.__len = function() return 0 end
-Undefined.__hash = nil
+-- one undefined value is like another, in a set too
+Undefined.__hash = function() return "" end
 
 --- The undefined value that an absent attribute or item is.
 function M.no_attribute(x, name) return setmetatable({ name = name, owner = x }, Undefined) end

@@ -37,7 +37,7 @@ local function has_big(a, b) return getmetatable(a) == Big or getmetatable(b) ==
 
 local function float(x)
   if getmetatable(x) == Big then return bigint.float(x) end
-  return x + 0.0
+  return x - 0.0
 end
 
 local function metamethod(name, a, b)
@@ -172,14 +172,34 @@ function M.div(a, b)
   return unsupported("/", a, b)
 end
 
+-- Python's quotient and rest of floats: the rest has the divisor's sign, zero too, and the quotient fits it.
+local function float_divmod(x, y)
+  local rest = math.fmod(x, y)
+  local quotient = (x - rest) / y
+  if rest ~= 0 then
+    if (y < 0) ~= (rest < 0) then
+      rest = rest + y
+      quotient = quotient - 1
+    end
+  elseif rest == 0 then
+    rest = y < 0 and -0.0 or 0.0
+  end
+  if quotient == 0 then return x / y * 0.0, rest end
+  local floored = math.floor(quotient)
+  if quotient ~= quotient or floored - 0.0 ~= floored then return quotient, rest end
+  if quotient - floored > 0.5 then floored = floored + 1 end
+  return floored - 0.0, rest
+end
+
 function M.idiv(a, b)
   local x, y = number(a), number(b)
   if x and y then
     if y == 0 then return zero("integer division or modulo by zero") end
     if has_big(x, y) or x == math.mininteger and y == -1 then
-      if math_type(x) == "float" or math_type(y) == "float" then return float(x) // float(y) end
+      if math_type(x) == "float" or math_type(y) == "float" then return (float_divmod(float(x), float(y))) end
       return (bigint.divmod(x, y))
     end
+    if math_type(x) == "float" or math_type(y) == "float" then return (float_divmod(x - 0.0, y - 0.0)) end
     return x // y
   end
   local f = metamethod("__idiv", a, b)
@@ -197,13 +217,14 @@ function M.mod(a, b)
   if x and y then
     if y == 0 then return zero("integer modulo by zero") end
     if has_big(x, y) then
-      if math_type(x) == "float" or math_type(y) == "float" then return float(x) % float(y) end
+      if math_type(x) == "float" or math_type(y) == "float" then
+        return (select(2, float_divmod(float(x), float(y))))
+      end
       local _, r = bigint.divmod(x, y)
       return r
     end
     if math_type(x) == "float" or math_type(y) == "float" then
-      if y == math.huge then return x >= 0 and x + 0.0 or y end
-      if y == -math.huge then return x <= 0 and x + 0.0 or y end
+      return (select(2, float_divmod(x - 0.0, y - 0.0)))
     end
     return x % y
   end
@@ -237,6 +258,9 @@ function M.pow(a, b)
   x, y = float(x), float(y)
   if x == 0 and y < 0 then return zero("0.0 cannot be raised to a negative power") end
   local r = x ^ y
+  if x < 0 and x ~= -math.huge and y ~= math.floor(y) then
+    return fault.value("a negative number to a power that is no whole one is complex: there are no such numbers here")
+  end
   if r == math.huge and x ~= math.huge and y ~= math.huge and x ~= -math.huge and y ~= -math.huge then
     return fault.raise("OverflowError", "the result of ** is too large")
   end

@@ -24,7 +24,7 @@ end
 
 local function float(x)
   if type(x) == "boolean" then return x and 1.0 or 0.0 end
-  if type(x) == "number" then return x + 0.0 end
+  if type(x) == "number" then return x - 0.0 end
   if bigint.is(x) then return bigint.float(x) end
   if value.is_undefined(x) then return runtime.undefined_error(x) end
   return fault.type(("must be real number, not %s"):format(runtime.type_name(x)))
@@ -164,7 +164,9 @@ function M.format(template, values)
     pos = p + 1
   end
   out[#out + 1] = template:sub(pos)
-  local list_like = is_mapping or type(values) == "table" and getmetatable(values) == value.List
+  -- what has items may have more of them, tuples and texts excepted
+  local mt = type(values) == "table" and getmetatable(values) or {}
+  local list_like = is_mapping or mt == value.List or mt == classes.Range or mt.__getitem ~= nil
   if used < n and not by_name and not list_like then
     return fault.type("not all arguments converted during string formatting")
   end

@@ -34,13 +34,15 @@ end
 ---@param a table
 ---@param key function|nil
 ---@param reverse boolean|nil
-function M.sort(a, key, reverse)
+---@param less (fun(a: any, b: any): boolean)|nil whether the first of two keys comes first; default: `<`
+function M.sort(a, key, reverse, less)
   local n = #a
   local keys = {}
   for i = 1, n do
     if key then keys[i] = key(a[i]) else keys[i] = a[i] end
   end
-  local before = reverse and function(x, y) return ops.lt(y, x) end or ops.lt
+  less = less or ops.lt
+  local before = reverse and function(x, y) return less(y, x) end or less
   local items = table.move(a, 1, n, 1, {})
   local spare, spare_keys = {}, {}
   local width = 1

@@ -127,7 +127,7 @@ local function integer(x, o)
   if kind == "c" then return aligned(o, "", utf8.char(x), "<") end
   local base = bases[kind]
   if not base then
-    if kind:find("[eEfFgG%%]") then return M.format(bigint.is(x) and bigint.float(x) or x + 0.0, o) end
+    if kind:find("[eEfFgG%%]") then return M.format(bigint.is(x) and bigint.float(x) or x - 0.0, o) end
     return unknown(o, "int")
   end
   if o.precision then return fault.value("Precision not allowed in integer format specifier") end
@@ -161,7 +161,7 @@ end
 --- A value by a parsed specification.
 function M.format(x, o)
   local t = type(x)
-  if t == "boolean" and o.type and o.type ~= "s" then
+  if t == "boolean" then
     return integer(x and 1 or 0, o)
   elseif math.type(x) == "integer" or bigint.is(x) then
     return integer(x, o)
