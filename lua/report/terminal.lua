@@ -4,6 +4,7 @@
 local term = require "dex.term"
 local time = require "dex.time"
 local errors = require "report.errors"
+local estimate = require "report.estimate"
 local paint = require "report.paint"
 
 local M = {}
@@ -85,6 +86,13 @@ local function draw(self)
   end
   if #self.running > shown then
     lines[#lines + 1] = self.paint("grey", ("        and %d more"):format(#self.running - shown))
+  end
+  if self.left then
+    local seconds = estimate.left(self.left, self.earlier, self.threads)
+    if seconds then
+      lines[#lines + 1] = self.paint("grey", ("        %d of %d done, about %.0fs left"):format(self.done, self.total,
+        seconds))
+    end
   end
   self.block = #lines
   write(self, table.concat(lines, "\n") .. "\n")
@@ -196,10 +204,30 @@ function Terminal:event(name, data)
   if handler then handler(self, data) end
 end
 
+-- Whole words in lines of a width.
+local function wrapped(text, width)
+  local lines, line = {}, ""
+  for word in text:gmatch("%S+") do
+    if #line > 0 and #line + 1 + #word > width then
+      lines[#lines + 1], line = line, "  " .. word
+    else
+      line = #line > 0 and line .. " " .. word or word
+    end
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
 function Terminal:on_run_start(data)
   self.total = data.total
   if self.level > levels.info then return end
-  for _, line in ipairs(data.lines or {}) do self:print(line) end
+  for _, line in ipairs(data.lines or {}) do
+    self:print(self.live and #line > self.width and wrapped(line, self.width) or line)
+  end
+  if self.live and data.target_path then
+    self.earlier, self.threads, self.left = estimate.earlier(data.target_path), data.threads, {}
+    for _, item in ipairs(data.nodes) do self.left[item.id] = true end
+  end
 end
 
 function Terminal:on_node_start(data)
@@ -215,6 +243,7 @@ function Terminal:on_node_end(result)
     end
   end
   self.done = self.done + 1
+  if self.left then self.left[result.id] = nil end
   local word = words[result.status] or words.success
   self.counts[word[3]] = (self.counts[word[3]] or 0) + 1
   if result.error or result.status == "fail" or result.status == "error" then
@@ -249,7 +278,8 @@ end
 local hook_limit = 60
 
 local function hook_row(self, record, name_width)
-  local word = words[record.status] or { record.status, "grey" }
+  local word = words[record.warned and record.status == "success" and "warn" or record.status]
+    or { record.status, "grey" }
   local name = record.label
   if #name > name_width then name = name:sub(1, name_width - 2) .. ".." end
   return ("  %s %-12s %-" .. name_width .. "s %6.2fs"):format(self.paint(word[2], ("%-6s"):format(word[1])),
@@ -261,7 +291,7 @@ local function print_hooks(self)
   self:print("\nHooks that ran: " .. #self.hooks)
   local shown = 0
   for _, record in ipairs(self.hooks) do
-    local bad = record.status ~= "success"
+    local bad = record.status ~= "success" or record.warned
     if bad or #self.hooks <= hook_limit then
       self:print(hook_row(self, record, self.width - 31))
       shown = shown + 1

@@ -408,7 +408,7 @@ local function finish(own, started, ok, e)
   record.seconds = time.mono() - started
   record.rows = own.rows
   record.status = "success"
-  if #own.warnings > 0 then record.message = table.concat(own.warnings, "\n") end
+  if #own.warnings > 0 then record.message, record.warned = table.concat(own.warnings, "\n"), true end
   local failed
   if not ok then
     failed = explain(own, e)

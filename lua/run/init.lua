@@ -213,7 +213,8 @@ local function announce(run)
   local what = #run.nodes > 0 and count_kinds(run) .. " of" or "nothing to do in"
   local line = ("dex-lua %s: %s project %s, target %s, %d thread%s"):format(core.version, what, project.name,
     tostring(profile.target_name), profile.threads, profile.threads == 1 and "" or "s")
-  run:emit("run_start", { total = #run.nodes + #run.unbuilt, lines = { line }, nodes = run.nodes })
+  run:emit("run_start", { total = #run.nodes + #run.unbuilt, lines = { line }, nodes = run.nodes,
+    threads = profile.threads, target_path = run.target_path })
 end
 
 -- A state for what the engine itself does: creating schemas, listing relations.

@@ -320,6 +320,19 @@ end
 -- The command that builds a kind of node by itself.
 local rerun_commands = { model = "run", ["function"] = "build" }
 
+-- Options that the same command needs again, as a shell takes them.
+local function same_options(run)
+  local words, given = {}, run.job.given or {}
+  for _, name in ipairs { "target", "profile", "profiles_dir", "project_dir", "target_path", "vars" } do
+    local v = given[name]
+    if v then
+      v = v:find("[^%w_./:-]") and "'" .. v:gsub("'", "'\\''") .. "'" or v
+      words[#words + 1] = (" --%s %s"):format((name:gsub("_", "-")), v)
+    end
+  end
+  return table.concat(words)
+end
+
 local function fail_result(state, result, ctx)
   local run, node = state.run, state.node
   local e = failure.of_node(run, node, ctx.error, ctx.failed_phase or ctx.phase)
@@ -327,7 +340,7 @@ local function fail_result(state, result, ctx)
   result.committed = ctx.committed or nil
   if not is_test(state) then
     local kind = node.resource_type
-    result.rerun = ("dex-lua %s --select %s"):format(rerun_commands[kind] or kind, node.name)
+    result.rerun = ("dex-lua %s --select %s%s"):format(rerun_commands[kind] or kind, node.name, same_options(run))
   end
   if result.committed then
     e.hint = e.hint or "the node itself is built and committed: only what follows the commit failed"
