@@ -41,6 +41,23 @@ local function confine(env)
   end
 end
 
+-- Lua's own tables copied, so that making values of them does not change them.
+local function copy_deep(v)
+  if type(v) ~= "table" or getmetatable(v) then return v end
+  local c = {}
+  for key, item in pairs(v) do c[key] = copy_deep(item) end
+  return c
+end
+
+-- A module of the engine as user code gets it. JSON is also made of Lua's own tables.
+local function module_of(name)
+  local module = copy(require(name))
+  if name == "dex.json" then
+    module.encode = function(v, ...) return require(name).encode(require("jinja.value").from_lua(copy_deep(v)), ...) end
+  end
+  return module
+end
+
 local function print_line(...)
   local parts = table.pack(...)
   for i = 1, parts.n do parts[i] = tostring(parts[i]) end
@@ -62,7 +79,7 @@ function M.environment(opts)
   env.none = core.none
   env.print = print_line
   env.require = function(name)
-    if allowed[name] then return copy(require(name)) end
+    if allowed[name] then return module_of(name) end
     return opts.require(name)
   end
   for name, v in pairs(opts.extra or {}) do env[name] = v end
