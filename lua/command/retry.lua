@@ -75,10 +75,25 @@ local function batches_of(content)
   return found
 end
 
+-- Nodes that are built and committed, of which only a hook after the commit failed: its place in its list.
+local function hooks_of(folder_path, ids)
+  local path, found = folder_path .. "/hook_results.json", {}
+  local ok, content = pcall(function() return json.decode(fs.read(path)) end)
+  if not ok or not value.is_dict(content) or not value.is_list(content.results) then return found end
+  for _, record in ipairs(content.results) do
+    local node, index = opt(record.node), opt(record.index)
+    if node and ids[node] and index and record.phase == "post_outside" and record.status == "error" then
+      found[node] = index
+    end
+  end
+  return found
+end
+
 --- Takes the command's place in the job, and runs its steps. May wait.
 ---@return integer status
 function M.run(job)
-  local path = folder(job) .. "/run_results.json"
+  local from = folder(job)
+  local path = from .. "/run_results.json"
   local content = read(path)
   local name = opt(content.args.which)
   local command = type(name) == "string" and commands[name] and options.command(name)
@@ -96,7 +111,8 @@ function M.run(job)
   job.words = opt(content.args.words) or value.list()
   job.only = ids
   local metadata = opt(content.metadata)
-  job.earlier = { batches = batches_of(content), started_at = metadata and metadata.invocation_started_at }
+  job.earlier = { batches = batches_of(content), hooks = hooks_of(from, ids),
+    started_at = metadata and metadata.invocation_started_at }
   job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count, name))
   return require("pipeline").run_steps(job)
 end

@@ -29,7 +29,7 @@ local opt = value.opt
 ---@field place string where it is declared: config, properties, project
 ---@field file string
 ---@field line? integer
----@field index integer its place in the list of its phase, from 1
+---@field index integer|nil its place in the list of its phase, from 1; nil for what an earlier hook left for later
 ---@field transaction boolean whether it ran inside the node's transaction
 ---@field started_at number seconds since 1970
 ---@field seconds number
@@ -166,7 +166,7 @@ local function unpack_helper(own, text)
     if own.phase == "post_hooks" then
       local later = own.state.later or {}
       own.state.later = later
-      later[#later + 1] = setmetatable({ kind = "sql", sql = decoded.sql, transaction = false },
+      later[#later + 1] = setmetatable({ kind = "sql", sql = decoded.sql, transaction = false, deferred = true },
         { __index = own.hook })
       return ""
     end
@@ -399,8 +399,8 @@ local function new_record(state, hook, phase, is_inside, index)
   local node = state.node and state.node.resource_type ~= "operation" and state.node or nil
   return { node = node and node.unique_id, name = state.run.mask(name), kind = hook.kind, phase = phase,
     label = state.run.mask(node and ("%s: %s"):format(node.name, name) or name),
-    place = hook.place, file = hook.file, line = opt(hook.line), index = index, transaction = is_inside,
-    started_at = time.now() }
+    place = hook.place, file = hook.file, line = opt(hook.line), index = not hook.deferred and index or nil,
+    transaction = is_inside, started_at = time.now() }
 end
 
 local function finish(own, started, ok, e)
@@ -495,10 +495,11 @@ end
 ---@param list dex.Hook[]
 ---@param phase string
 ---@param is_inside boolean whether the node's transaction is open
-function M.run_phase(state, list, phase, is_inside)
+---@param from integer|nil the place in the list to begin with
+function M.run_phase(state, list, phase, is_inside, from)
   for i, hook in ipairs(list) do
     if state.skipped then return end
-    if is_wanted(state.run, hook) then
+    if i >= (from or 1) and is_wanted(state.run, hook) then
       local failed = M.run(state, hook, phase, { inside = is_inside, index = i })
       if failed then error(failed, 0) end
     end
@@ -522,6 +523,7 @@ function M.run_after_commit(state)
   state.after_commit = nil
   for i, item in ipairs(queue or {}) do
     local declared = setmetatable({ kind = "lua", on_error = item.hook.on_error }, { __index = item.hook })
+    declared.deferred = true
     declared.kind, declared.fn, declared.trusted = "after_commit", item.fn, item.trusted
     local failed, record = M.run(state, declared, "post_outside", { inside = false, index = i })
     if record then record.kind = "lua" end

@@ -130,9 +130,9 @@ local function split_hooks(state, which, inside)
   return list
 end
 
-local function run_hooks(state, which, phase, inside)
+local function run_hooks(state, which, phase, inside, from)
   local list = split_hooks(state, which, inside)
-  if #list > 0 then hooks.run_phase(state, list, phase, inside and not is_test(state)) end
+  if #list > 0 then hooks.run_phase(state, list, phase, inside and not is_test(state), from) end
 end
 
 -- compile: renders the SQL; a seed's file is read.
@@ -215,7 +215,7 @@ function handlers.post_outside(state)
   if state.skipped then return end
   settle_cache(state)
   hooks.run_after_commit(state)
-  run_hooks(state, "post", "post_outside", false)
+  run_hooks(state, "post", "post_outside", false, state.resume_from)
   for i, hook in ipairs(state.later or {}) do
     local failed = hooks.run(state, hook, "post_outside", { inside = false, index = i })
     if failed then error(failed, 0) end
@@ -283,6 +283,9 @@ local function begin(run, ctx)
   state.slot = take_thread(run)
   state.thread_id = ("Thread-%d (worker)"):format(state.slot)
   ctx.state = state
+  local earlier = run.job.earlier
+  state.resume_from = earlier and earlier.hooks and earlier.hooks[node.unique_id]
+  if state.resume_from then state.result = { status = "success", timings = state.timings } end
   ctx.has_on_failure = any_hook(run, state.info, "on_failure")
   ctx.has_always = any_hook(run, state.info, "always")
   run:emit("node_start", { id = node.unique_id, kind = node.resource_type, label = label_of(node), name = node.name,
@@ -403,11 +406,15 @@ function M.unstarted(run, node, status, message)
   add_result(run, result)
 end
 
+-- What a node has behind it that `retry` takes up after its commit.
+local before_commit = { pre_outside = true, pre_hooks = true, build = true, post_hooks = true }
+
 -- A phase's work between its events.
 local function timed(run, phase, work)
   return function(ctx)
     local state = ctx.state
     state.conn, state.phase = ctx.conn, phase
+    if state.resume_from and before_commit[phase] then return end
     local started = time.mono()
     local ok, e = pcall(work, state)
     local seconds = time.mono() - started
