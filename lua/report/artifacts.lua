@@ -99,8 +99,8 @@ function M.catalog(job, catalog)
     "nodes", catalog.nodes, "sources", catalog.sources, "errors", none))
 end
 
-local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "started_at", "seconds",
-  "rows", "status", "message", "sql" }
+local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "started_at",
+  "seconds", "rows", "status", "message", "sql" }
 
 --- Writes hook_results.json: a record for every hook that ran, in order.
 ---@param job table of lua/pipeline.lua
