@@ -330,14 +330,15 @@ function M.install(Parser)
     end
     self:expect("]")
     if #args == 1 then
-      if args[1].tag == "slice" then
+      -- one without a target is of this subscript; x[y[1:]] has one of its own
+      if args[1].tag == "slice" and not args[1].target then
         args[1].target = target
         return args[1]
       end
       return node("item", pos, { target = target, key = args[1] })
     end
     for _, arg in ipairs(args) do
-      if arg.tag == "slice" then self:fail("a slice cannot be one of several subscripts", arg.pos) end
+      if arg.tag == "slice" and not arg.target then self:fail("a slice cannot be one of several subscripts", arg.pos) end
     end
     return node("item", pos, { target = target, key = node("tuple", pos, { items = args }) })
   end

@@ -180,7 +180,7 @@ filter("filesizeformat(binary?)", function(x, binary)
   local is_binary = binary ~= nil and runtime.truth(binary)
   local base = is_binary and 1024 or 1000
   if bytes == 1 then return "1 Byte" end
-  if bytes < base then return ("%d Bytes"):format(bytes < 0 and math.ceil(bytes) or math.floor(bytes)) end
+  if bytes < base then return ("%.0f Bytes"):format(bytes < 0 and math.ceil(bytes) or math.floor(bytes)) end
   local unit, prefix
   for i, p in ipairs(is_binary and { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB" }
     or { "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB" }) do

@@ -126,6 +126,9 @@ filter("reverse()", function(x)
     for i = 1, #a // 2 do a[i], a[#a - i + 1] = a[#a - i + 1], a[i] end
     return table.concat(a)
   end
+  if type(x) == "table" and getmetatable(x) == classes.Markup then
+    return classes.markup(registry.filters.reverse(x.text))
+  end
   if not iterate.iterable(x) then return fault.raise("FilterArgumentError", "argument must be iterable") end
   local a, n = iterate.array(x)
   local mt = type(x) == "table" and getmetatable(x)

@@ -8,6 +8,7 @@ local iterate = require "jinja.iterate"
 local printing = require "jinja.printing"
 local unicode = require "jinja.unicode"
 local text = require "jinja.text"
+local wrap = require("jinja.wordwrap").wrap
 local fault = require "jinja.fault"
 
 local filter = registry.filter
@@ -39,10 +40,9 @@ filter("string()", function(x) return is_markup(x) and x or str(x) end)
 
 -- words begin after spaces, hyphens and opening brackets
 filter("title()", keeping(function(s)
-  local out, start = {}, true
-  local word = {}
+  local out, word = {}, {}
   local function flush()
-    if #word > 0 then out[#out + 1] = unicode.title(word[1]) .. unicode.lower(table.concat(word, "", 2)) end
+    if #word > 0 then out[#out + 1] = unicode.upper(word[1]) .. unicode.lower(table.concat(word, "", 2)) end
     word = {}
   end
   for _, c in ipairs(iterate.characters(s)) do
@@ -54,12 +54,8 @@ filter("title()", keeping(function(s)
     end
   end
   flush()
-  return table.concat(out), start
+  return table.concat(out)
 end))
-do
-  local with_two = registry.filters.title
-  filter("title()", function(x) return (with_two(x)) end)
-end
 
 filter("trim(chars?)", function(x, chars)
   if chars == none then chars = nil end
@@ -87,17 +83,12 @@ filter("indent(width?, first?, blank?)", function(x, width, first, blank)
     return fault.type(("can only indent text, not %s"):format(runtime.type_name(x)))
   end
   return keeping(function(s)
-    local out
-    if blank ~= nil and runtime.truth(blank) then
-      out = text.replace(s .. "\n", "\n", "\n" .. indention, -1)
-      out = out:sub(1, #out - #indention - 1)
-    else
-      local lines = text.lines(s .. "\n")
-      for i = 2, #lines do
-        if lines[i] ~= "" then lines[i] = indention .. lines[i] end
-      end
-      out = table.concat(lines, "\n")
+    local lines = text.lines(s .. "\n")
+    local every = blank ~= nil and runtime.truth(blank)
+    for i = 2, #lines do
+      if every or lines[i] ~= "" then lines[i] = indention .. lines[i] end
     end
+    local out = table.concat(lines, "\n")
     if first ~= nil and runtime.truth(first) then out = indention .. out end
     return out
   end)(x)
@@ -138,76 +129,6 @@ filter("wordcount()", function(x)
   return n
 end)
 
--- textwrap's pieces: words with their hyphens, and runs of spaces
-local function chunks(line, break_on_hyphens)
-  local out = {}
-  local pos = 1
-  while pos <= #line do
-    local blank = line:match("^[ \t\v\f\r]+", pos)
-    if blank then
-      out[#out + 1] = blank
-      pos = pos + #blank
-    else
-      local word = line:match("^[^ \t\v\f\r]+", pos)
-      pos = pos + #word
-      if break_on_hyphens then
-        local from = 1
-        while true do
-          local at = word:find("[%w_\128-\255][%w_\128-\255]+%-[%w_\128-\255][%w_\128-\255]", from)
-          at = at and word:find("-", at, true)
-          if not at then break end
-          out[#out + 1] = word:sub(from, at)
-          from = at + 1
-        end
-        if from <= #word then out[#out + 1] = word:sub(from) end
-      else
-        out[#out + 1] = word
-      end
-    end
-  end
-  return out
-end
-
-local function wrap_line(line, width, break_long, hyphens)
-  local pieces = chunks(line, hyphens)
-  local lines, current, length = {}, {}, 0
-  local i = 1
-  while i <= #pieces do
-    local piece = pieces[i]
-    local size = text.len(piece)
-    if #current == 0 and #lines > 0 and piece:find("^%s") then
-      i = i + 1
-    elseif length + size <= width then
-      current[#current + 1] = piece
-      length = length + size
-      i = i + 1
-    elseif size > width and break_long then
-      local space = width - length
-      if space < 1 then space = 1 end
-      if length >= width then
-        lines[#lines + 1] = table.concat(current)
-        current, length = {}, 0
-      else
-        current[#current + 1] = text.sub(piece, 0, space)
-        pieces[i] = text.sub(piece, space, size)
-        lines[#lines + 1] = table.concat(current)
-        current, length = {}, 0
-      end
-    elseif size > width and #current == 0 then
-      current[1] = piece
-      length = size
-      i = i + 1
-    else
-      while #current > 0 and current[#current]:find("^%s+$") do current[#current] = nil end
-      if #current > 0 then lines[#lines + 1] = table.concat(current) end
-      current, length = {}, 0
-    end
-  end
-  while #current > 0 and current[#current]:find("^%s+$") do current[#current] = nil end
-  if #current > 0 then lines[#lines + 1] = table.concat(current) end
-  return lines
-end
-
 filter("wordwrap(width?, break_long_words?, wrapstring?, break_on_hyphens?)",
 function(x, width, break_long, wrapstring, hyphens)
   width = as_int(width, 79)
@@ -220,7 +141,7 @@ function(x, width, break_long, wrapstring, hyphens)
   wrapstring = (wrapstring == nil or wrapstring == none) and "\n" or str(wrapstring)
   local out = {}
   for _, line in ipairs(text.lines(str(x))) do
-    out[#out + 1] = table.concat(wrap_line(line, width, break_long, hyphens), wrapstring)
+    out[#out + 1] = table.concat(wrap(line, width, break_long, hyphens), wrapstring)
   end
   return table.concat(out, wrapstring)
 end)

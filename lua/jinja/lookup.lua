@@ -155,7 +155,10 @@ local function item_of(x, k)
   local i = index_of(k)
   if mt == classes.Range then return i and range_at(x, i) end
   if mt == classes.Bytes then return i and x.text:byte(i < 0 and #x.text + i + 1 or i + 1) end
-  if mt == classes.Markup then return i and string_at(x.text, i) end
+  if mt == classes.Markup then
+    local c = i and string_at(x.text, i)
+    return c and classes.markup(c)
+  end
   if i and not mt.__methods and mt ~= Macro and mt ~= Bound and mt ~= Callable and not mt.__getattr then
     return x[i < 0 and #x + i + 1 or i + 1]
   end

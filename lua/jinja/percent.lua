@@ -166,7 +166,8 @@ function M.format(template, values)
   out[#out + 1] = template:sub(pos)
   -- what has items may have more of them, tuples and texts excepted
   local mt = type(values) == "table" and getmetatable(values) or {}
-  local list_like = is_mapping or mt == value.List or mt == classes.Range or mt.__getitem ~= nil
+  local list_like = is_mapping or mt == value.List or mt == classes.Range or mt == value.Undefined
+    or mt.__getitem ~= nil
   if used < n and not by_name and not list_like then
     return fault.type("not all arguments converted during string formatting")
   end

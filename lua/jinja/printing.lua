@@ -11,6 +11,15 @@ local Dict, List, Tuple, Undefined = value.Dict, value.List, value.Tuple, value.
 local math_type, format, concat = math.type, string.format, table.concat
 local type, getmetatable, rawget = type, getmetatable, rawget
 
+-- the digits of "1.25e+10" with one more in the last place; nil when all are nines
+local function next_digits(text)
+  local mantissa, exponent = text:match("^(.-)(e.*)$")
+  local at = mantissa:find("[0-8]9*$") or mantissa:find("[0-8]9*%.9*$")
+  if not at then return nil end
+  local rest = mantissa:sub(at + 1):gsub("9", "0")
+  return mantissa:sub(1, at - 1) .. (mantissa:byte(at) - 47) .. rest .. exponent
+end
+
 --- Python's repr of a float: the shortest digits that read back as the same number.
 ---@param x number a float
 function M.float(x)
@@ -20,9 +29,16 @@ function M.float(x)
   local size = x < 0 and -x or x
   if size < 1e15 and x == math.floor(x) then return format("%.1f", x) end
   local text
+  -- at a power of two the gap below is smaller than the one above: there a neighbour of the nearest digits may do
+  local uneven = format("%a", size):find("^0x1p") ~= nil
   for precision = (size < 1e-290 and 0 or 14), 16 do
     text = format("%." .. precision .. "e", x)
     if tonumber(text) == x then break end
+    local above = uneven and next_digits(text)
+    if above and tonumber(above) == x then
+      text = above
+      break
+    end
   end
   local sign, first, rest, exponent = text:match("^(-?)(%d)%.?(%d*)e([-+]%d+)$")
   local digits = (first .. rest):gsub("0+$", "")
