@@ -9,7 +9,7 @@
 local scope = require "jinja.scope"
 local emit = require "jinja.emit"
 local loops = require "jinja.emit_loop"
-local macros = require "jinja.emit_macro"
+local functions = require "jinja.emit_macro"
 local runtime = require "jinja.runtime"
 local fault = require "jinja.fault"
 local registry = require "jinja.registry"
@@ -21,7 +21,7 @@ local Compiler = {}
 Compiler.__index = Compiler
 emit.install(Compiler)
 loops.install(Compiler)
-macros.install(Compiler)
+functions.install(Compiler)
 
 -- A scope with more names than this, or a function with this many locals already, keeps its names in a table.
 local MOST_LOCALS = 80
@@ -114,9 +114,7 @@ end
 
 -- Scopes -----------------------------------------------------------------------------------------
 
-local function lua_name(name)
-  return (name:gsub("[^%w_]", function(c) return ("_%02x"):format(c:byte()) end))
-end
+local lua_name = emit.lua_name
 
 function Compiler:push_scope()
   local s = { vars = {}, parent = self.scope, fn = self.fn, locals_before = self.fn.locals, soft_before = self.soft }

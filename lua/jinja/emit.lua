@@ -8,6 +8,13 @@ local fault = require "jinja.fault"
 
 local M = {}
 
+--- A template's name as part of a name in Lua.
+---@param name string
+---@return string
+function M.lua_name(name)
+  return (name:gsub("[^%w_]", function(c) return ("_%02x"):format(c:byte()) end))
+end
+
 local none = value.none
 
 local binary = { ["*"] = "mul", ["/"] = "div", ["//"] = "idiv", ["%"] = "mod", ["**"] = "pow" }

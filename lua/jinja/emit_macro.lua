@@ -1,5 +1,6 @@
 --- Macros and bodies of calls as Lua source: functions of (ctx, caller, kwargs, varargs, their parameters...).
 
+local emit = require "jinja.emit"
 local fault = require "jinja.fault"
 local value = require "jinja.value"
 
@@ -53,7 +54,7 @@ function M.install(Compiler)
     local skip = {}
     for _, p in ipairs(node.params) do
       skip[p] = true
-      local var = "p_" .. lua_name(p)
+      local var = "p_" .. emit.lua_name(p)
       s.vars[p] = var
       self:put("," .. var)
     end
@@ -70,7 +71,7 @@ function M.install(Compiler)
       end
     end
     for i, p in ipairs(node.params) do
-      local var = "p_" .. lua_name(p)
+      local var = "p_" .. emit.lua_name(p)
       self:put("if " .. var .. "==nil then " .. var .. "=")
       if node.defaults[i] then self:expr(node.defaults[i]) else self:put(self:undefined(p)) end
       self:put(" end ")
