@@ -69,8 +69,13 @@ end
 ---@return dex.Error
 function M.wrap(e, fields)
   if not M.is(e) then
-    local file, line, message = split_position(tostring(e))
-    e = M.new { code = fields and fields.code or 901, message = message, file = file, line = line }
+    if e == "not enough memory" then -- Lua's own words: it has no memory for more
+      e = M.new { code = 908, message = "the memory that this process may have is used up",
+        hint = "raise its limit (ulimit -v, or that of the container), or run fewer threads" }
+    else
+      local file, line, message = split_position(tostring(e))
+      e = M.new { code = fields and fields.code or 901, message = message, file = file, line = line }
+    end
   end
   for k, v in pairs(fields or {}) do
     if e[k] == nil then e[k] = v end

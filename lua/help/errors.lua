@@ -254,6 +254,8 @@ M.codes = {
   [906] = { "A phase ended while one of its statements was still running.",
     "A defect of dex-lua: please report what --debug shows." },
   [907] = { "The wait was cancelled: by a signal, --fail-fast or a timeout.", "Nothing; run again." },
+  [908] = { "The system gives this process no more memory.",
+    "Raise the limit (ulimit -v, or that of the container), or run fewer threads." },
 }
 
 local function entry(code)
