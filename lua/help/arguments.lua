@@ -5,8 +5,10 @@ local options = require "help.options"
 
 local M = {}
 
+local page = "dex-lua help" -- what explains the command line that is being read
+
 local function usage(message, hint)
-  err.raise { code = 101, message = message, hint = hint or "see `dex-lua help`" }
+  err.raise { code = 101, message = message, hint = hint or ("see `%s`"):format(page) }
 end
 
 local truths = { ["1"] = true, t = true, ["true"] = true, y = true, yes = true, on = true,
@@ -201,6 +203,7 @@ function M.parse(argv, getenv, flags_of)
       usage(("there is no command '%s'"):format(argv[at]), err.did_you_mean(argv[at], options.names()))
     end
     table.remove(argv, at)
+    page = ("dex-lua %s --help"):format(command.name)
   end
   local i = 1
   while i <= #argv do
@@ -217,7 +220,8 @@ function M.parse(argv, getenv, flags_of)
   end
   if command then from_elsewhere(command, given, getenv, flags_of) end
   if #words > 0 and not (command and command.args) then
-    usage(("%s takes no argument '%s'"):format(command and ("dex-lua " .. command.name) or "dex-lua", words[1]))
+    usage(("%s takes no argument '%s'"):format(command and ("dex-lua " .. command.name) or "dex-lua", words[1]),
+      command and lookup(command, "select") and ("nodes are chosen with --select " .. words[1]) or nil)
   end
   return command, given, words, rest
 end
