@@ -78,6 +78,18 @@ static int fail_reader(struct yml *p)
     return raise_at(p, line, column);
 }
 
+/* Whether a line is indented with a tab: libyaml's words do not say so. */
+static int has_tab(struct yml *p, size_t line)
+{
+    const char *text = lua_tostring(p->L, YML_TEXT);
+    while (text && line-- > 0) {
+        text = strchr(text, '\n');
+        if (text)
+            text++;
+    }
+    return text && text[strspn(text, " ")] == '\t';
+}
+
 static int fail_parse(struct yml *p)
 {
     const yaml_parser_t *yaml = &p->yaml;
@@ -92,6 +104,10 @@ static int fail_parse(struct yml *p)
     else
         lua_err_pushf(p->L, YML_BAD, "%s %s that begins in line %d", yaml->problem, yaml->context,
                       (int)yaml->context_mark.line + 1);
+    if (has_tab(p, yaml->problem_mark.line)) {
+        lua_pushliteral(p->L, "YAML takes no tabs: indent with spaces");
+        lua_setfield(p->L, -2, "hint");
+    }
     return raise_at(p, yaml->problem_mark.line + 1, yaml->problem_mark.column + 1);
 }
 

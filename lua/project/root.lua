@@ -87,6 +87,7 @@ function M.read(dir, prefix)
   end
   local package = { dir = dir, prefix = prefix, file = prefix .. file }
   package.raw, package.lines = yaml.decode(fs.read(dir .. "/" .. file), package.file)
+  if value.opt(package.raw) == nil then bad(package, nil, "the project file is empty: it needs a `name`") end
   if not value.is_dict(package.raw) then bad(package, nil, "the project file must be a mapping") end
   package.name = check_name(package)
   if package.raw.tests and package.raw.data_tests then

@@ -106,6 +106,7 @@ local function explain_copy(state, e)
   if column then
     e.message = ("%scolumn %s: %s"):format(row and ("row %d, "):format(row) or "", column, e.message)
   end
+  if e.sqlstate == "22021" then e.hint = "the file must be text in UTF-8" end
   if not e.hint and state.reloaded then
     e.hint = ("the table keeps its types until `dex-lua seed --full-refresh --select %s`"):format(state.node.name)
   end
