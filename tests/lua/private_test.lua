@@ -72,8 +72,12 @@ t.test("psql that is waited for no longer is killed", function()
 end)
 
 t.test("one object, one action at a time", function()
-  local first = loop.spawn(function() return server:ensure() end)
-  loop.sleep(0)
+  local begun
+  local first = loop.spawn(function()
+    begun = true
+    return server:ensure()
+  end)
+  repeat loop.sleep(0) until begun
   t.eq(t.raises(function() server:status() end, "is busy").code, 417)
   t.eq(first:wait().user, "dex")
 end)
