@@ -31,7 +31,7 @@ local function adapter_response(result)
   if not response then return dict() end
   local d = dict("_message", response.message)
   if response.code then d.code = response.code end
-  if response.rows_affected then d.rows_affected = response.rows_affected end
+  if response.rows_affected or response.code then d.rows_affected = response.rows_affected or -1 end -- as dbt says it
   return d
 end
 

@@ -74,6 +74,8 @@ def test_results(built):
     a = built.result("a")
     assert a["relation_name"] == f'"{built.project.db.name}"."dev"."a"'
     assert a["adapter_response"] == {"_message": "SELECT 2", "code": "SELECT", "rows_affected": 2}
+    view = built.result("c")["adapter_response"]
+    assert view == {"_message": "CREATE VIEW", "code": "CREATE VIEW", "rows_affected": -1}, "as dbt says it"
     assert a["thread_id"].startswith("Thread-") and a["compiled"] is True and "raw" in a["compiled_code"]
     assert [t["name"] for t in a["timing"]] == ["compile", "execute"]
     assert a["execution_time"] >= 0 and a["message"] == "SELECT 2" and a["failures"] is None

@@ -76,7 +76,7 @@ on-run-end:
         return summary
         """})
     p.run("run", "--vars", "bad: 1").fails(1)
-    assert trace(p) == ["a", "a success ", "b error ", "c skipped ", "dev 1 True",
+    assert trace(p) == ["a", "a success -1", "b error ", "c skipped ", "dev 1 True",
                         "a=success/model b=error/model c=skipped/model"]
 
 
