@@ -75,11 +75,11 @@ t.test("one object, one action at a time", function()
   local begun
   local first = loop.spawn(function()
     begun = true
-    return server:ensure()
+    return server:stop() -- which takes its time, as a share that is there already does not
   end)
   repeat loop.sleep(0) until begun
   t.eq(t.raises(function() server:status() end, "is busy").code, 417)
-  t.eq(first:wait().user, "dex")
+  t.eq(first:wait(), true)
 end)
 
 t.test("start keeps it, stop does not", function()
