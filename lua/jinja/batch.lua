@@ -144,17 +144,17 @@ function M.answer(line)
   local ok, result = pcall(function()
     return jinja.compile(case.template, { file = case.id }):render(M.context(case))
   end)
+  local answer
   if ok then
-    -- JSON is UTF-8; text that is none shows replacement characters
-    if not utf8.len(result) then
-      result = result:gsub("[\128-\255]+", function(s) return utf8.len(s) and s or "\u{FFFD}" end)
-    end
-    return json.encode(value.dict("id", case.id, "output", result))
+    answer = json.encode(value.dict("id", case.id, "output", result))
+  else
+    local e = err.wrap(result, { kind = "Error" })
+    answer = json.encode(value.dict("id", case.id, "error", value.dict("kind", e.kind or "Error",
+      "message", tostring(e.message), "line", e.line or none)))
   end
-  local e = err.wrap(result, { kind = "Error" })
-  return json.encode(value.dict("id", case.id, "error", value.dict("kind", e.kind or "Error",
-    "message", tostring(e.message),
-    "line", e.line or none)))
+  -- JSON is UTF-8; text that is none shows replacement characters
+  if utf8.len(answer) then return answer end
+  return (answer:gsub("[\128-\255]+", function(s) return utf8.len(s) and s or "\u{FFFD}" end))
 end
 
 --- Answers every line until read_line gives nil.

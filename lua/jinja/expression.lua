@@ -338,7 +338,9 @@ function M.install(Parser)
       return node("item", pos, { target = target, key = args[1] })
     end
     for _, arg in ipairs(args) do
-      if arg.tag == "slice" and not arg.target then self:fail("a slice cannot be one of several subscripts", arg.pos) end
+      if arg.tag == "slice" and not arg.target then
+        self:fail("a slice cannot be one of several subscripts", arg.pos)
+      end
     end
     return node("item", pos, { target = target, key = node("tuple", pos, { items = args }) })
   end

@@ -318,6 +318,7 @@ M.Group.__iter = function(g)
   end
 end
 M.Group.__len = function() return 2 end
+M.Group.__hash = function() return fault.type("unhashable type: 'list'") end
 local function as_tuple(g) return getmetatable(g) == M.Group and value.tuple { g[1], g[2] } or g end
 for method, op in pairs { __eq = "eq", __lt = "lt", __le = "le" } do
   M.Group[method] = function(a, b) return ops[op](as_tuple(a), as_tuple(b)) end

@@ -65,8 +65,7 @@ end)
 
 filter("replace(old, new, count?)", function(x, old, new, count)
   if count == none then count = nil end
-  if count == nil and type(x) == "string" then return text.replace(x, str(old), str(new), -1) end
-  return keeping(function(s) return text.replace(s, str(old), str(new), as_int(count, -1)) end)(x)
+  return text.replace(str(x), str(old), str(new), as_int(count, -1))
 end)
 
 filter("center(width?)", keeping(function(s, width) return text.center(s, as_int(width, 80), " ") end))

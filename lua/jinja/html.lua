@@ -55,13 +55,18 @@ function M.join_markup(items)
   return safe and markup(joined) or joined
 end
 
--- Filters inside of autoescape: only join looks at it.
+-- Filters inside of autoescape: only join and replace look at it.
 M.filters = setmetatable({
   join = function(x, sep, attribute)
     local get = attribute ~= nil and attribute ~= value.none and require("jinja.filters_seq").getter(attribute)
     local parts = {}
     for _, item in iterate.iter(x) do parts[#parts + 1] = M.escaped_text(get and get(item) or item) end
     return markup(table.concat(parts, M.escaped_text(sep == nil and "" or sep)))
+  end,
+  replace = function(x, old, new, count)
+    if not is_markup(x) and (is_markup(old) or is_markup(new)) then x = M.escape(x) end
+    local replaced = registry.filters.replace(str(x), old, new, count)
+    return is_markup(x) and markup(replaced) or replaced
   end,
 }, { __index = registry.filters })
 

@@ -361,8 +361,11 @@ eq = function(a, b)
   if mb == Markup and ta == "string" then return b.text == a end
   if ma == Big and mb ~= Big and tb == "number" then return math_type(b) == "float" and bigint.float(a) == b end
   if mb == Big and ma ~= Big and ta == "number" then return math_type(a) == "float" and bigint.float(b) == a end
-  local sa, sb = ma and view_set(a), mb and view_set(b)
-  if sa and sb then return #sa.items == #sb.items and subset(sa, sb) end
+  if ma == View and mb == View and a.kind == "items" and b.kind == "items" then return same_dict(a.dict, b.dict) end
+  if (ma == Set or ma == View) and (mb == Set or mb == View) then
+    local sa, sb = view_set(a), view_set(b)
+    if sa and sb then return #sa.items == #sb.items and subset(sa, sb) end
+  end
   local f = ma and ma.__eq or mb and mb.__eq
   if f then return f(a, b) and true or false end
   return false
