@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh SUITE...: builds what the suites need and runs them, each to its end. Every suite closes with a line
 # "N passed, N failed"; the last line is their sum, and the status is 1 when anything failed.
-# Suites: check unit lua jinja e2e fault browser san. One file of a suite: tests/run.sh lua tests/lua/yaml_test.lua
+# Suites: check unit lua jinja e2e fault browser fuzz san. One file of a suite: tests/run.sh lua tests/lua/yaml_test.lua
 cd "$(dirname "$0")/.." || exit 2
 build=build/release
 san=
@@ -92,6 +92,14 @@ e2e_suite() { pytest_suite tests/e2e; }
 fault_suite() { [ -d tests/fault ] && pytest_suite tests/fault; }
 browser_suite() { [ -d tests/browser ] && pytest_suite tests/browser; }
 
+# A short fuzzing of the template engine, from a seed of its own each time; it is printed, so that a failure can be had again.
+fuzz_suite() {
+  made luatest || return
+  local seed=$RANDOM
+  echo "seed $seed"
+  run tests/fuzz tests/fuzz/run.sh "$build/luatest" 20 $seed
+}
+
 # The address and undefined-behaviour sanitizers over the C unit tests, the Lua tests, and those end-to-end tests that are
 # marked for it. A leak is a failure.
 san_suite() {
@@ -100,6 +108,7 @@ san_suite() {
   export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
   unit_suite
   lua_suite
+  fuzz_suite
   pytest_suite tests/e2e -m san
   pytest_suite tests/fault -m san
   san= build=build/release

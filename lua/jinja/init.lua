@@ -7,6 +7,7 @@
 -- 206 endless recursion, 207 forbidden, 208 without end or too large.
 
 local parser = require "jinja.parser"
+local err = require "err"
 local compiler = require "jinja.compiler"
 local runtime = require "jinja.runtime"
 local registry = require "jinja.registry"
@@ -81,7 +82,18 @@ local function plain(body)
   return function() return text end
 end
 
+-- Everything behind counts on it.
+local function check_encoding(source, opts)
+  local _, bad = utf8.len(source)
+  if not bad then return end
+  local _, lines = source:sub(1, bad - 1):gsub("\n", "")
+  err.raise { code = 201, kind = "TemplateSyntaxError", file = opts.file, line = (opts.line or 1) + lines,
+    message = ("the template is no valid UTF-8: byte 0x%02x cannot stand here"):format(source:byte(bad)),
+    hint = "save the file as UTF-8" }
+end
+
 local function compile(source, opts)
+  check_encoding(source, opts)
   local tree = parser.parse(source, opts)
   -- one `{{ expression }}` and nothing else
   local lone = #tree.body == 1 and tree.body[1].tag == "print"
