@@ -116,7 +116,10 @@ static int is_last(const struct private_job *job)
 /* The asker's descriptor goes as well; whichever goes last takes the share with it. */
 static int release(const struct private_job *job, int *ran, struct err *e)
 {
-    if (!is_last(job) || exists(KEPT))
+    int last = is_last(job);
+    if (!last) /* now, while nobody else can ask: two that end at once would each see the other */
+        lock(job->users, LOCK_UN);
+    if (!last || exists(KEPT))
         return 0;
     return private_server_down(job->root, ran, e);
 }
