@@ -126,7 +126,7 @@ end)
 local function round_common(x, precision)
   if x ~= x or x == math.huge or x == -math.huge then return x end
   if precision > 0 then
-    if precision > 300 then return x end
+    if precision > 99 then return x end -- Lua prints no more digits; what is left changes only below 1e-80
     return tonumber(("%." .. precision .. "f"):format(x))
   end
   -- the fraction keeps the sign of zero

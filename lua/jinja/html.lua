@@ -220,6 +220,9 @@ filter("urlize(trim_url_limit?, nofollow?, target?, rel?, extra_schemes?)",
 function(x, limit, nofollow, target, rel, extra)
   local none = value.none
   if limit == none then limit = nil end
+  if limit ~= nil and type(limit) ~= "number" then
+    return fault.type(("the limit of urlize is a number, not '%s'"):format(runtime.type_name(limit)))
+  end
   local rels, seen = {}, {}
   local function add_rel(word)
     if not seen[word] then
