@@ -1,4 +1,4 @@
---- luatest mutate.lua CASES SECONDS SEED: mutates the templates of the corpus and renders what comes out. Nothing may
+--- luatest mutate.lua CASES COUNT SEED: mutates the templates of the corpus and renders COUNT of them. Nothing may
 -- happen but text or an error of the template engine's own: no crash, no hang, no error of Lua (code 901), no change
 -- of what other code sees. Ends with "N passed, N failed"; a failing template is printed, quoted.
 
@@ -11,7 +11,7 @@ local loop = require "dex.loop"
 local time = require "dex.time"
 local value = require "jinja.value"
 
-local path, seconds, seed = ...
+local path, wanted, seed = ...
 math.randomseed(math.tointeger(tonumber(seed)) or 1)
 
 -- Runaway templates are common here: they are ended early.
@@ -96,8 +96,7 @@ local function try(source, context)
   if fingerprint() ~= before then complain("changed what others see", source) end
 end
 
-local stop = time.mono() + tonumber(seconds)
-while time.mono() < stop do
+for _ = 1, math.tointeger(tonumber(wanted)) do
   local n = math.random(#contexts)
   local case = json.decode(contexts[n])
   try(mutated(), value.is_dict(case.context) and case.context or {})
