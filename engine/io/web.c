@@ -1,12 +1,10 @@
 #include "io/web.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +13,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "io/address.h"
 #include "io/loop.h"
 
 enum { CODE_IO = 110, HEAD_LIMIT = 16384, PATH_LIMIT = 512, TIMEOUT_SECONDS = 30 };
@@ -201,29 +200,6 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     bufferevent_enable(stream, EV_READ | EV_WRITE);
 }
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-/* Gives the length of the address, 0 when `host` is no numeric address. */
-static int address_of(const char *host, int port, union address *address)
-{
-    memset(address, 0, sizeof *address);
-    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
-        address->v4.sin_family = AF_INET;
-        address->v4.sin_port = htons((unsigned short)port);
-        return sizeof address->v4;
-    }
-    if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
-        address->v6.sin6_family = AF_INET6;
-        address->v6.sin6_port = htons((unsigned short)port);
-        return sizeof address->v6;
-    }
-    return 0;
-}
-
 struct web *web_new(struct loop *loop, const char *dir, const char *host, int port, struct err *e)
 {
     union address address;
@@ -238,18 +214,15 @@ struct web *web_new(struct loop *loop, const char *dir, const char *host, int po
         evconnlistener_new_bind(loop_base(loop), on_accept, web,
                                 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
                                 -1, &address.any, length);
-    socklen_t size = sizeof address;
     if (!web->listener) {
         err_sys(e, CODE_IO, "cannot listen there");
         mem_free(web);
         return NULL;
     }
-    if (getsockname(evconnlistener_get_fd(web->listener), &address.any, &size) == 0)
-        port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     web->dir = mem_printf("%s", dir);
     web->host =
         address.any.sa_family == AF_INET ? mem_printf("%s", host) : mem_printf("[%s]", host);
-    web->port = port;
+    web->port = address_port(evconnlistener_get_fd(web->listener));
     return web;
 }
 

@@ -276,6 +276,20 @@ int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction
     return lua_yieldk(L, 0, 0, continue_wait);
 }
 
+struct task *task_of(lua_State *L)
+{
+    return *slot(L);
+}
+
+void task_pause(lua_State *L)
+{
+    struct task *t = *slot(L);
+    t->cleanup = NULL;
+    t->k = NULL;
+    t->state = WAITING;
+    lua_yield(L, 0);
+}
+
 void task_resume(struct task *t)
 {
     if (t->state == RUNNING)
@@ -295,7 +309,7 @@ void task_cancel(struct task *t)
     if (t->state != WAITING)
         return;
     run_cleanup(t);
-    t->stopped = 1;
+    t->stopped = t->k != NULL; /* one that was paused raises at its next wait */
     t->state = RESUMED;
     advance(t);
 }

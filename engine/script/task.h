@@ -71,6 +71,16 @@ int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction
               lua_KContext ctx);
 
 /*
+ * From a Lua hook (lua_sethook), as the last thing that it does, where lua_isyieldable(L) and L is
+ * a task's: the coroutine stands at this line until task_resume. task_cancel makes it go on, too,
+ * and raises at its next wait.
+ */
+void task_pause(lua_State *L);
+
+/* The task whose coroutine `L` is, or NULL. */
+struct task *task_of(lua_State *L);
+
+/*
  * From an event: clears the cleanup slot and continues. Nothing happens when the task does not
  * wait.
  */
