@@ -10,6 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 #if defined(__linux__)
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
 
@@ -20,6 +21,7 @@ struct child {
     pid_t pid;
     int running;
     int group; /* it leads one */
+    int whole; /* which ends with it */
     child_fn fn;
     void *arg;
     int foreground;
@@ -139,6 +141,10 @@ static void become_program(const struct child_spec *spec, int tell)
         setsid();
     else if (spec->place == CHILD_GROUP)
         setpgid(0, 0);
+#if defined(__linux__)
+    if (spec->whole_group)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
     if (set_stdio(spec->stdio) < 0)
         goto fail;
     const int keep[] = { tell, spec->keep };
@@ -252,12 +258,23 @@ static void ended(struct child *child)
         take_terminal(child);
 }
 
+/* Kills what is left of the group of a child that has ended. Until somebody has waited for it, its
+ * number, which is the group's, is nobody else's. */
+static void end_group(pid_t pid)
+{
+    siginfo_t info = { .si_pid = 0 };
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid)
+        kill(-pid, SIGKILL);
+}
+
 /* Some child has ended, perhaps this one. */
 static void on_child(evutil_socket_t number, short what, void *arg)
 {
     (void)number;
     (void)what;
     struct child *child = arg;
+    if (child->whole)
+        end_group(child->pid);
     int status = child_poll(child->pid);
     if (status == CHILD_RUNNING)
         return;
@@ -272,6 +289,7 @@ struct child *child_start(struct loop *loop, const struct child_spec *spec, chil
     child->fn = fn;
     child->arg = arg;
     child->group = spec->place != CHILD_FOREGROUND;
+    child->whole = spec->place == CHILD_GROUP && spec->whole_group;
     child->foreground = !child->group;
     event_assign(&child->event, loop_base(loop), SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child, child);
     if (event_add(&child->event, NULL) < 0) { /* first, so that no end is missed */

@@ -41,6 +41,11 @@ struct child_spec {
     int stdio[3];                  /* descriptors, which stay the caller's, or one of the above */
     int keep; /* one more that the program gets, under its own number; 0: none */
     enum child_place place;
+    /*
+     * For CHILD_GROUP: what is left of its group is killed when it ends, and where the system can
+     * do that, it is killed when we end without having ended it.
+     */
+    int whole_group;
 };
 
 /*

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "io/child.h"
+#include "script/lib_child.h"
 #include "script/libs.h"
 #include "script/lua_err.h"
 #include "script/task.h"
@@ -113,8 +114,7 @@ static int finished(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
-/* The texts of the list in field `name` of the table at 1, which keeps them, up to a NULL. */
-static const char *const *check_list(lua_State *L, const char *name)
+const char *const *lib_child_list(lua_State *L, const char *name)
 {
     if (lua_getfield(L, 1, name) == LUA_TNIL)
         return NULL;
@@ -179,9 +179,9 @@ static int open_input(lua_State *L, int *fd)
 static int run_child(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    const char *const *argv = check_list(L, "argv");
+    const char *const *argv = lib_child_list(L, "argv");
     luaL_argcheck(L, argv && argv[0], 1, "argv");
-    const char *const *env = check_list(L, "env");
+    const char *const *env = lib_child_list(L, "env");
     lua_getfield(L, 1, "cwd");
     const char *cwd = luaL_optstring(L, -1, NULL);
     struct task *task = task_current(L);
@@ -213,11 +213,13 @@ static int run_child(lua_State *L)
 
 static const luaL_Reg functions[] = {
     { "run", run_child },
+    { "start", lib_process_start },
     { NULL, NULL },
 };
 
 int luaopen_dex_child(lua_State *L)
 {
+    lib_process_open(L);
     luaL_newmetatable(L, RUN);
     lua_pushcfunction(L, run_gc);
     lua_setfield(L, -2, "__gc");
