@@ -78,12 +78,12 @@ static int debugger_watch(lua_State *L)
     return 0;
 }
 
-/* resume(co): a coroutine that stands at a line goes on */
+/* resume(co): a coroutine that was stopped at a line goes on; one that was not stays as it is */
 static int debugger_resume(lua_State *L)
 {
     struct task *t = task_of(check_thread(L));
     if (t)
-        task_resume(t);
+        task_unpause(t);
     return 0;
 }
 

@@ -301,6 +301,12 @@ void task_resume(struct task *t)
     advance(t);
 }
 
+void task_unpause(struct task *t)
+{
+    if (t->state == WAITING && !t->k)
+        task_resume(t);
+}
+
 void task_cancel(struct task *t)
 {
     if (t->state == IDLE)

@@ -77,6 +77,9 @@ int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction
  */
 void task_pause(lua_State *L);
 
+/* Continues a task that task_pause has stopped; nothing happens to any other. */
+void task_unpause(struct task *t);
+
 /* The task whose coroutine `L` is, or NULL. */
 struct task *task_of(lua_State *L);
 

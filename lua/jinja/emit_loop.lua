@@ -4,6 +4,8 @@
 --   also last, length, revindex    over an array, by number
 --   anything else, or `loop` itself   over an array, with a loop object
 
+local lua_name = require("jinja.emit").lua_name
+
 local M = {}
 
 local counted = { index = true, index0 = true, first = true }
@@ -157,7 +159,9 @@ function M.install(Compiler)
     local pair
     if is_items(node) then
       self:at(node.iter.pos)
-      pair = { "v" .. self:id() .. "_k", "v" .. self:id() .. "_v" }
+      local items = node.target.items
+      pair = { ("v%d_%s"):format(self:id(), lua_name(items[1].name)),
+        ("v%d_%s"):format(self:id(), lua_name(items[2].name)) }
       self:put(("for %s,%s in "):format(pair[1], pair[2]))
       self:begin("items2")
       self:expr(node.iter.target.target)

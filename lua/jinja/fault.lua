@@ -48,6 +48,11 @@ function M.register_lua(name, file, source, functions)
   lua_chunks[name] = { lua = true, file = file, source = source, macros = functions }
 end
 
+--- Whether a function's `source` (debug.getinfo) is a template or a project's Lua file.
+---@param source string
+---@return boolean
+function M.knows(source) return chunks[source] ~= nil end
+
 --- Byte positions as jinja.Chunk holds them.
 ---@param positions integer[]
 ---@return string
@@ -163,6 +168,23 @@ local function readable(traceback)
   end))
 end
 
+--- What a function on a stack is, when it is a template's or that of a project's Lua file: its file, the line there and
+--- the macro's name. `part` says that it is a piece of the function around it.
+---@param info table of debug.getinfo, with "Sl"
+---@return {chunk: jinja.Chunk, file: string, line: integer, name: string|nil, part: boolean}|nil
+function M.frame(info)
+  local chunk = chunks[info.source]
+  if not chunk then return nil end
+  local name = chunk.macros[info.linedefined]
+  return { chunk = chunk, file = chunk.file, line = line_of(chunk, info.currentline), name = name,
+    part = name == nil and not chunk.lua and info.linedefined ~= 1 }
+end
+
+--- Called with each error that a render ends with, while the functions that led there still stand on the stack; nil,
+--- unless `run --debug-hooks` wants to look at them (lua/repl/frames.lua).
+---@type fun(e: any)|nil
+M.observer = nil
+
 -- Raising ----------------------------------------------------------------------------------------
 
 --- Raises an error of Python's class `kind` at the template line that is running.
@@ -237,21 +259,28 @@ function M.outermost(e)
   return M.handler(e)
 end
 
---- Message handler for xpcall around template code: makes any error an error object with place and stack.
-function M.handler(e)
+-- Any error as an error object with place and stack.
+local function explain(e)
   if err.is(e) then
-    if e.stack == nil or e.file == nil then trace(e, 3) end
+    if e.stack == nil or e.file == nil then trace(e, 4) end
     return e
   end
-  if type(e) == "table" and e.is_return then return e end
   local kind, message = translate(tostring(e))
-  if kind == "InternalError" and in_lua_file(3) then
-    return (trace(err.new { code = 209, kind = "LuaError", message = message }, 3))
+  if kind == "InternalError" and in_lua_file(4) then
+    return (trace(err.new { code = 209, kind = "LuaError", message = message }, 4))
   end
   local object = err.new { code = kind == "InternalError" and 901 or codes[kind] or 205, kind = kind,
     message = message }
-  if kind == "InternalError" then object.traceback = readable(debug.traceback(tostring(e), 2)) end
-  return (trace(object, 3))
+  if kind == "InternalError" then object.traceback = readable(debug.traceback(tostring(e), 3)) end
+  return (trace(object, 4))
+end
+
+--- Message handler for xpcall around template code: makes any error an error object with place and stack.
+function M.handler(e)
+  if type(e) == "table" and not err.is(e) and e.is_return then return e end
+  e = explain(e)
+  if M.observer then M.observer(e) end
+  return e
 end
 
 return M
