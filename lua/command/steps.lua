@@ -53,6 +53,7 @@ function M.load(job)
     target_path = given.target_path,
     invocation_id = job.invocation_id,
     args = job.args,
+    keep = given.partial_parse ~= false,
     install = not given.no_deps and function(package)
       require("deps").install(package, require("command.deps").options(job))
     end or nil,
@@ -154,11 +155,15 @@ function M.write(job)
   artifacts.hook_results(job, job.outcome.hooks)
 end
 
---- project -> target/manifest.json
+--- project -> target/manifest.json and what goes with it: semantic_manifest.json, and graph_summary.json for a command
+--- that has selected nodes.
 function M.write_manifest(job)
   if job.given.write_json == false then return end
   fs.mkdirs(job.target_path)
   require("project.manifest").write(job.project, job.target_path .. "/manifest.json")
+  local artifacts = require "report.artifacts"
+  artifacts.semantic_manifest(job)
+  if job.selected then artifacts.graph_summary(job) end
 end
 
 local bad = { error = true, fail = true, skipped = true, cancelled = true, ["partial success"] = true }

@@ -169,6 +169,18 @@ end
 
 local access_levels = { public = true, protected = true, private = true }
 
+-- As it is given, each of its custom granularities with its two fields.
+local function time_spine(given)
+  local custom = value.is_dict(given) and opt(given.custom_granularities)
+  if not value.is_list(custom) then return value.or_none(given) end
+  given = value.copy(given)
+  given.custom_granularities = value.list()
+  for i, one in ipairs(custom) do
+    given.custom_granularities[i] = value.dict("name", one.name, "column_name", value.or_none(opt(one.column_name)))
+  end
+  return given
+end
+
 local function apply_to_model(node, patch, config)
   local data, version = patch and patch.entry.data or value.dict(), patch and patch.version_data
   local constraints = version and opt(version.constraints) or opt(data.constraints)
@@ -177,7 +189,7 @@ local function apply_to_model(node, patch, config)
   local date = version and version.deprecation_date
   if date == nil then date = data.deprecation_date end
   node.deprecation_date = value.or_none(opt(date))
-  node.time_spine = value.or_none(opt(data.time_spine))
+  node.time_spine = time_spine(opt(data.time_spine))
   local access = version and opt(version.access) or opt(config.access) or "protected"
   if not access_levels[access] then
     err.raise { code = 111, message = ("model '%s': access is private, protected or public, not '%s'"):format(node.name,

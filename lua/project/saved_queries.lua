@@ -53,7 +53,7 @@ local function load_one(project, entry)
     exports[i] = export_of(project, entry, given, settings, what)
   end
   local tags = value.list()
-  for _, from in ipairs { data.tags, settings.tags } do
+  for _, from in ipairs { value.or_none(data.tags), value.or_none(settings.tags) } do
     if opt(from) then merge.add_missing(tags, merge.listify(from)) end
   end
   table.sort(tags)

@@ -88,6 +88,7 @@ local function dimensions(project, entry, data, meta, what)
     item.type_params = params and dict("time_granularity", value.or_none(params.time_granularity), "validity_params",
       validity(params.validity_params)) or none
     item.expr, item.metadata, item.config = text_or_none(given.expr), none, meta_of(given.config, meta)
+    item.datatype = none
     return item
   end)
 end

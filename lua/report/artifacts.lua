@@ -1,5 +1,6 @@
---- target/run_results.json (dbt's schema, version 6) and target/hook_results.json. Written by
--- write-then-rename; lua/project/manifest.lua writes manifest.json.
+--- The artifacts in dbt's schemas (run_results.json version 6, sources.json 3, catalog.json 1, and the two that have
+-- no version), and target/hook_results.json. Written by write-then-rename; lua/project/manifest.lua writes
+-- manifest.json.
 
 local builtins = require "run.builtins"
 local core = require "dex.core"
@@ -97,6 +98,21 @@ function M.catalog(job, catalog)
   write(job.target_path .. "/catalog.json", dict(
     "metadata", metadata(job, "https://schemas.getdbt.com/dbt/catalog/v1.json"),
     "nodes", catalog.nodes, "sources", catalog.sources, "errors", none))
+end
+
+--- Writes graph_summary.json.
+---@param job table of lua/pipeline.lua
+function M.graph_summary(job)
+  write(job.target_path .. "/graph_summary.json", require("report.graph_summary").make(job.project, job.invocation_id,
+    job.command.name == "build"))
+end
+
+--- Writes semantic_manifest.json.
+---@param job table of lua/pipeline.lua
+function M.semantic_manifest(job)
+  local content, warning = require("report.semantic_manifest").make(job.project)
+  if warning then job.report:warning(warning) end
+  write(job.target_path .. "/semantic_manifest.json", content)
 end
 
 local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "started_at",

@@ -59,9 +59,12 @@ local function descendants(project, id, into)
   return into
 end
 
--- The nodes that have to wait for a test: those whose ancestors hold all that the test reads, where that
--- begins to be so.
-local function held_by(project, test)
+--- The nodes that have to wait for a test: those whose ancestors hold all that the test reads, where that
+--- begins to be so.
+---@param project table
+---@param test string unique_id
+---@return string[] unique_ids
+function M.waiting_for(project, test)
   local parents = parents_of(project, test)
   local held
   if #parents == 1 then
@@ -97,7 +100,7 @@ local function test_edges(project, ids)
   local extra = {}
   for _, id in ipairs(ids) do
     if members.runnable(project, id).resource_type == "test" then
-      for _, waiting in ipairs(held_by(project, id)) do
+      for _, waiting in ipairs(M.waiting_for(project, id)) do
         extra[waiting] = extra[waiting] or {}
         table.insert(extra[waiting], id)
       end
