@@ -13,7 +13,7 @@ local spend = require("jinja.limits").spend
 local M = {}
 
 local none, ORDER = value.none, value.ORDER
-local Dict, Tuple, Undefined = value.Dict, value.Tuple, value.Undefined
+local Callable, Dict, Tuple, Undefined = value.Callable, value.Dict, value.Tuple, value.Undefined
 local Macro, Bound = classes.Macro, classes.Bound
 local str_methods = classes.str_methods
 local select, type, getmetatable, setmetatable, rawget = select, type, getmetatable, setmetatable, rawget
@@ -177,6 +177,8 @@ function M.call(f, ...)
       return call_macro(f, select("#", ...), { ... }, no_names, no_names)
     elseif mt == Bound then
       v = plain_method(f.method, f.object, ...)
+    elseif mt == Callable then
+      v = f.call(...)
     elseif callable(f) then
       v = f(...)
     else

@@ -267,10 +267,60 @@ local function bind(sig, n, args)
   return out, count
 end
 
-Callable.__call = function(self, ...)
-  local args, n = bind(self.signature, select("#", ...), { ... })
-  return self.fn(table.unpack(args, 1, n))
+-- What most calls are: nothing by name, and every parameter given or with a default. Such a call passes its arguments
+-- on without a table; any other goes through bind(). Written out for each number of parameters a1, a2, ...
+local PLAIN = [[
+local bind, Kwargs, type, getmetatable, select, unpack = ...
+return function(sig, fn)
+  %s
+  return function(...)
+    local %s = ...
+    local n = select("#", ...)
+    if n <= %d then
+      local last = n > 0 and (select(n, ...))
+      if type(last) ~= "table" or getmetatable(last) ~= Kwargs then
+        %s
+        if %s then return fn(%s) end
+      end
+    end
+    local args, count = bind(sig, n, { ... })
+    return fn(unpack(args, 1, count))
+  end
 end
+]]
+
+local plain_makers = {}
+
+local function plain_maker(count)
+  local maker = plain_makers[count]
+  if maker then return maker end
+  local names, defaults, fill, given = {}, {}, {}, {}
+  for i = 1, count do
+    names[i] = "a" .. i
+    defaults[i] = ("local d%d = sig.params[%d].default"):format(i, i)
+    fill[i] = ("if a%d == nil then a%d = d%d end"):format(i, i, i)
+    given[i] = ("a%d ~= nil"):format(i)
+  end
+  local list = table.concat(names, ", ")
+  local source = PLAIN:format(table.concat(defaults, "\n"), list, count, table.concat(fill, "\n"),
+    table.concat(given, " and "), list)
+  maker = assert(load(source, "=call"))(bind, Kwargs, type, getmetatable, select, table.unpack)
+  plain_makers[count] = maker
+  return maker
+end
+
+-- What a call of a function does.
+local function caller(sig, fn)
+  if sig.varargs or sig.kwargs or #sig.params == 0 then
+    return function(...)
+      local args, n = bind(sig, select("#", ...), { ... })
+      return fn(table.unpack(args, 1, n))
+    end
+  end
+  return plain_maker(#sig.params)(sig, fn)
+end
+
+Callable.__call = function(self, ...) return self.call(...) end
 
 --- A function that templates can call, with Python's rules for arguments.
 --- `M.fn("log(msg, info=false)", function(msg, info) ... end)`; `*args` comes as a tuple and `**kwargs` as
@@ -278,7 +328,8 @@ end
 ---@param spec string
 ---@param fn function
 function M.fn(spec, fn)
-  return setmetatable({ signature = parse_signature(spec), fn = fn, name = spec:match("^[%w_%.]+") }, Callable)
+  local sig = parse_signature(spec)
+  return setmetatable({ signature = sig, call = caller(sig, fn), name = sig.name }, Callable)
 end
 
 return M

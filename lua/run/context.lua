@@ -102,9 +102,9 @@ local fresh = { sql = true, compiled_code = true, model = true }
 local function stateful(signature, fn)
   local name, parameters = signature:match("^([%w_]+)%((.*)%)$")
   if parameters ~= "" then parameters = ", " .. parameters end
-  local callable = value.fn(("%s(state%s)"):format(name, parameters), fn)
+  local call = value.fn(("%s(state%s)"):format(name, parameters), fn).call
   members[name] = function(state)
-    return function(...) return callable(state, ...) end
+    return function(...) return call(state, ...) end
   end
 end
 

@@ -7,12 +7,14 @@ local M = {}
 
 local opt = value.opt
 
+local NO_ATTEMPTS = {}
+
 --- The macros as the templates of one package see them.
 ---@class dex.MacroScope
 ---@field project table
 ---@field package string
 ---@field names table<string, table|false> name -> macro, or {namespace = package}, or false: what was asked before
----@field dispatched table<string, table|false>
+---@field dispatched table<string, table<string, table>> namespace, or "" -> name -> macro
 
 local scopes = setmetatable({}, { __mode = "k" })
 
@@ -91,9 +93,13 @@ end
 ---@return table|false macro
 ---@return string[] attempts the names that were looked for, when none was found
 function M.dispatch(scope, name, namespace)
-  local cached = (namespace or "") .. "." .. name
-  local known = scope.dispatched[cached]
-  if known then return known, {} end
+  local cached = scope.dispatched[namespace or ""]
+  if not cached then
+    cached = {}
+    scope.dispatched[namespace or ""] = cached
+  end
+  local known = cached[name]
+  if known then return known, NO_ATTEMPTS end
   local attempts = {}
   for _, package in ipairs(search_order(scope.project, namespace)) do
     for _, prefix in ipairs(prefixes(scope.project)) do
@@ -107,7 +113,7 @@ function M.dispatch(scope, name, namespace)
         attempts[#attempts + 1] = full
       end
       if macro and macro.unique_id then
-        scope.dispatched[cached] = macro
+        cached[name] = macro
         return macro, attempts
       end
     end

@@ -419,7 +419,7 @@ local function timed(run, phase, work)
     local ok, e = pcall(work, state)
     local seconds = time.mono() - started
     state.timings[#state.timings + 1] = { phase = phase, seconds = seconds }
-    run:emit("phase_end", { id = ctx.id, phase = phase, seconds = seconds, ok = ok })
+    if run.events then run:emit("phase_end", { id = ctx.id, phase = phase, seconds = seconds, ok = ok }) end
     if not ok then error(e, 0) end
   end
 end

@@ -28,14 +28,15 @@ end
 function M.entries(methods)
   local entries = {}
   for name, method in pairs(methods) do
-    entries[name] = { fn = method, name = name, min = 0, limit = math.huge, open = true }
+    entries[name] = { fn = method.call, name = name, min = 0, limit = math.huge, open = true }
   end
   return entries
 end
 
 --- A method as a function of its own.
 function M.bound(object, method)
-  return function(...) return method(object, ...) end
+  local call = method.call
+  return function(...) return call(object, ...) end
 end
 
 --- Fills in the metatable of a class.

@@ -19,6 +19,7 @@ local none, opt = value.none, value.opt
 ---@field append boolean
 ---@field file string
 ---@field line integer|nil
+---@field head string|nil what the default begins with, once it was asked for
 
 local function settings_of(project)
   local package = project.packages[1]
@@ -40,12 +41,17 @@ local function settings_of(project)
   return settings
 end
 
-local function default_text(state)
-  local target, node = state.project.profile.target, state.node
-  local d = value.dict("app", "dex-lua", "dex_version", core.version, "dbt_version", root.dbt_version, "profile_name",
-    target.profile_name, "target_name", target.target_name)
-  if node and node.unique_id then d.node_id = node.unique_id else d.connection_name = "master" end
-  return json.encode(d)
+-- The default comment without its last member and the brace behind it: the same for all nodes of a project.
+local function default_head(project)
+  local target = project.profile.target
+  return json.encode(value.dict("app", "dex-lua", "dex_version", core.version, "dbt_version", root.dbt_version,
+    "profile_name", target.profile_name, "target_name", target.target_name)):sub(1, -2)
+end
+
+local function default_text(state, settings)
+  settings.head = settings.head or default_head(state.project)
+  local id = state.node and state.node.unique_id
+  return ('%s, "%s": %s}'):format(settings.head, id and "node_id" or "connection_name", json.encode(id or "master"))
 end
 
 -- A node's attributes, of which absent ones print as nothing.
@@ -72,7 +78,7 @@ local function comment_of(state)
   if not state.query_comment then
     if settings.text and not state.context then return nil end
     state.query_comment = "" -- what the template itself asks the server has none
-    local text = settings.text and custom_text(state, settings) or not settings.text and default_text(state)
+    local text = settings.text and custom_text(state, settings) or not settings.text and default_text(state, settings)
     text = text:match("^%s*(.-)%s*$")
     if text:find("*/", 1, true) then
       err.raise { code = 143, message = "the query-comment holds '*/', which would end it: " .. text,
