@@ -1,0 +1,112 @@
+--- What is typed at the prompt, as code: an expression whose value is wanted, statements, or SQL; whether it is
+-- complete; and where it is wrong.
+
+local err = require "err"
+
+local M = {}
+
+-- Words that a line of SQL begins with. `do` is Lua's, and `show` a function of the prompt's.
+local sql_words = {}
+for word in ([[select with insert update delete merge create drop alter truncate grant revoke explain analyze vacuum
+  comment savepoint release copy refresh set reindex call values begin commit rollback]]):gmatch("%a+") do
+  sql_words[word] = true
+end
+
+-- As the user means it: `= x` is `return x`, and so is an expression by itself.
+local function variants(text)
+  local expression = text:match("^%s*=(.*)$")
+  if expression then return { "return " .. expression } end
+  return { "return " .. text, text }
+end
+
+-- The first variant that compiles; else the message of the last one.
+local function compile(text, name, scope)
+  local message
+  local shebang = text:match("^#[^\n]*")
+  if shebang then text = ("-- %s"):format(text) end
+  for _, source in ipairs(variants(text)) do
+    local fn
+    fn, message = load(source, name, "t", scope)
+    if fn then return fn end
+  end
+  return nil, message
+end
+
+--- Whether a text is Lua.
+---@param text string
+---@return boolean
+function M.compiles(text)
+  return compile(text, "=stdin", {}) ~= nil
+end
+
+local function is_sql(text)
+  local word, after = text:match("^%s*(%a+)(.*)$")
+  if not word or not sql_words[word:lower()] then return false end
+  return after == "" or after:find("^%s*;") ~= nil or after:find("^%s+[^=%s]") ~= nil
+end
+
+-- A statement of SQL ends with a semicolon that stands in no quotes and no comment.
+local function sql_complete(text)
+  local rest = text:gsub("%-%-[^\n]*", ""):gsub("/%*.-%*/", "")
+  rest = rest:gsub("'[^']*'", ""):gsub('"[^"]*"', ""):gsub("(%$[%w_]*%$).-%1", "")
+  return rest:find(";%s*$") ~= nil
+end
+
+--- What an input is, and whether it is complete. One that is wrong is complete: running it says what is wrong.
+---@param text string
+---@param sql boolean whether it may be SQL
+---@return "lua"|"sql" kind
+---@return boolean complete
+function M.kind(text, sql)
+  if sql and is_sql(text) then
+    local only = text:match("^%s*(%a+)%s*$")
+    return "sql", only ~= nil and only:lower() ~= "select" or sql_complete(text)
+  end
+  local fn, message = compile(text, "=stdin", {})
+  return "lua", fn ~= nil or message:find("<eof>", 1, true) == nil
+end
+
+-- The column of the word at which Lua's message points ("near 'x'"), when the line has it once or it stands at the end.
+local function column_of(line, near)
+  if near == "<eof>" then return #line + 1 end
+  local first = line:find(near, 1, true)
+  if not first then return nil end
+  return utf8.len(line:sub(1, first - 1)) + 1
+end
+
+-- The error of a text that is no Lua: file, line, column, and the line itself.
+local function syntax_error(text, name, message, first_line)
+  local line, words = message:match("^[^\n]-:(%d+): (.*)$")
+  line = tonumber(line) or 1
+  words = words or message
+  local number = 0
+  local excerpt
+  for each in (text .. "\n"):gmatch("(.-)\r?\n") do
+    number = number + 1
+    if number == line then excerpt = each end
+  end
+  local near = words:match(" near '(.*)'$") or words:match(" near (<eof>)$")
+  if near == "<eof>" then words = words:gsub(" near <eof>$", " at the end of the input") end
+  local column = excerpt and near and column_of(excerpt, near)
+  err.raise { code = 221, message = words, file = name, line = line + (first_line or 1) - 1, column = column,
+    excerpt = excerpt, syntax = true }
+end
+
+--- The function of an input.
+---@param text string
+---@param name string the file, for messages
+---@param scope table
+---@param first_line integer|nil the number of the input's first line
+---@return function
+function M.load(text, name, scope, first_line)
+  local padding = ("\n"):rep((first_line or 1) - 1)
+  local fn, message = compile(text, "@" .. name, scope)
+  if not fn then return syntax_error(text, name, message, first_line) end
+  if padding == "" then return fn end
+  for _, source in ipairs(variants(text)) do
+    fn = load(padding .. source, "@" .. name, "t", scope)
+    if fn then return fn end
+  end
+end
+
+return M
