@@ -21,6 +21,7 @@ static const luaL_Reg modules[] = {
     { "dex.loop", luaopen_dex_loop },
     { "dex.re", luaopen_dex_re },
     { "dex.socket", luaopen_dex_socket },
+    { "dex.tags", luaopen_dex_tags },
     { "dex.term", luaopen_dex_term },
     { "dex.time", luaopen_dex_time },
     { "dex.uuid", luaopen_dex_uuid },

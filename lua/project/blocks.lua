@@ -3,6 +3,7 @@
 -- of every block, so this is also where that text comes from.
 
 local err = require "err"
+local tags = require "dex.tags"
 
 local M = {}
 
@@ -11,62 +12,17 @@ local block_kinds = { macro = true, test = true, data_test = true, materializati
 local wanted_kinds = { macro = true, test = true, data_test = true, materialization = true, docs = true,
   snapshot = true }
 
--- Position after `close`, strings inside of the tag skipped; nil when the tag never ends.
-local function after(source, pos, close)
-  local quotes = "[\"'%" .. close:sub(1, 1) .. "]"
-  while true do
-    local at = source:find(quotes, pos)
-    if not at then return nil end
-    local c = source:sub(at, at)
-    if c == '"' or c == "'" then
-      local stop = at
-      repeat
-        stop = source:find(c, stop + 1, true)
-        if not stop then return nil end
-        local slashes = #source:sub(at, stop - 1):match("\\*$")
-      until slashes % 2 == 0
-      pos = stop + 1
-    elseif source:sub(at, at + 1) == close then
-      return at + 2
-    else
-      pos = at + 1
-    end
-  end
-end
-
 -- Counts lines forward from where it last counted: linear over a file.
 local function line_counter(source, first)
   local line, pos = first or 1, 1
   return function(upto)
-    while true do
-      local newline = source:find("\n", pos, true)
-      if not newline or newline >= upto then return line end
-      line, pos = line + 1, newline + 1
-    end
+    if upto > pos then line, pos = line + tags.lines(source, pos, upto), upto end
+    return line
   end
 end
 
--- The next tag from pos on: "%" with name, start, stop (exclusive); other delimiters are passed over.
-local function next_tag(source, pos)
-  while true do
-    local at = source:find("{[{%%#]", pos)
-    if not at then return nil end
-    local kind = source:sub(at + 1, at + 1)
-    local stop
-    if kind == "#" then
-      local _, e = source:find("#}", at + 2, true)
-      stop = e and e + 1
-    elseif kind == "{" then
-      stop = after(source, at + 2, "}}")
-    else
-      stop = after(source, at + 2, "%}")
-      local name = stop and source:match("^[-+]?%s*([%a_]+)", at + 2)
-      if name then return name, at, stop end
-    end
-    if not stop then return nil end
-    pos = stop
-  end
-end
+-- The next tag from pos on: its word, start, stop (exclusive); other delimiters are passed over.
+local next_tag = tags.next
 
 -- The end tag that belongs to a block: start and stop of `{% endkind %}`.
 local function find_end(source, kind, pos)
