@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "front/modules.h"
 #include "io/loop.h"
 #include "io/signals.h"
 #include "run/modules.h"
@@ -82,6 +83,7 @@ static void run(struct vm *vm, void *arg)
 {
     struct app *app = arg;
     struct err e = ERR_INIT;
+    vm_preload(vm, "dex.editor", luaopen_dex_editor);
     vm_preload(vm, "dex.graph", luaopen_dex_graph);
     vm_preload(vm, "dex.run", luaopen_dex_run);
     app->task = task_new(vm, "main");

@@ -24,10 +24,15 @@ struct signals {
 static volatile sig_atomic_t arrived;
 static volatile sig_atomic_t tell = -1;
 
+/* Beside them, for a prompt. */
+static volatile sig_atomic_t patient, interrupted;
+
 static void on_signal(int number)
 {
     int saved = errno;
-    if (arrived++)
+    if (number == SIGINT)
+        interrupted = 1;
+    if ((number != SIGINT || !patient) && arrived++)
         _exit(128 + number);
     char byte = (char)number;
     if (tell >= 0 && write(tell, &byte, 1) < 0)
@@ -66,6 +71,7 @@ struct signals *signals_new(struct loop *loop, signals_fn fn, void *arg, struct 
         return NULL;
     }
     arrived = 0;
+    patient = interrupted = 0;
     tell = signals->pipe[WRITE];
     struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigemptyset(&act.sa_mask);
@@ -88,6 +94,23 @@ void signals_free(struct signals *signals)
     close(signals->pipe[READ]);
     close(signals->pipe[WRITE]);
     mem_free(signals);
+}
+
+int signals_be_patient(int wanted)
+{
+    int before = patient;
+    patient = wanted;
+    if (wanted)
+        arrived = 0;
+    return before;
+}
+
+int signals_interrupted(int forget)
+{
+    int came = interrupted;
+    if (forget)
+        interrupted = 0;
+    return came;
 }
 
 const char *signals_name(int number)

@@ -22,6 +22,15 @@ typedef void (*signals_fn)(void *arg, int number);
  */
 struct signals *signals_new(struct loop *loop, signals_fn fn, void *arg, struct err *e);
 
+/*
+ * From now on SIGINT never ends the process (`patient`), or the second one does again: for a prompt,
+ * at which it is a key like others. Gives what was said before.
+ */
+int signals_be_patient(int patient);
+
+/* Whether a SIGINT came since this was last asked with `forget`. May be asked while Lua is busy. */
+int signals_interrupted(int forget);
+
 /* Gives the signals back to what they did before. NULL is allowed. */
 void signals_free(struct signals *signals);
 

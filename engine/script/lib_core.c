@@ -14,6 +14,7 @@
 #include "base/number.h"
 #include "base/version.h"
 #include "db/libpq.h"
+#include "io/signals.h"
 #include "script/libs.h"
 #include "script/lua_err.h"
 #include "script/signal_hook.h"
@@ -30,16 +31,31 @@ static int core_pid(lua_State *L)
 }
 
 /*
- * on_signal(fn or nil): calls fn("SIGINT" | "SIGTERM") in a task of its own when the first such
- * signal comes.
+ * on_signal(fn or nil [, patient]) -> fn or nil, patient: calls fn("SIGINT" | "SIGTERM") in a task
+ * of its own when the first such signal comes; with `patient`, SIGINT each time. Gives what was set
+ * before.
  */
 static int core_on_signal(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1))
         luaL_checktype(L, 1, LUA_TFUNCTION);
+    int patient = lua_toboolean(L, 2);
     lua_settop(L, 1);
+    signal_hook_get(L);
+    lua_insert(L, 1);
     signal_hook_set(L);
-    return 0;
+    lua_pushboolean(L, signals_be_patient(patient));
+    return 2;
+}
+
+/*
+ * interrupted([forget]) -> whether SIGINT came since it was forgotten. Knows it before on_signal's
+ * function is called, even while Lua code never waits.
+ */
+static int core_interrupted(lua_State *L)
+{
+    lua_pushboolean(L, signals_interrupted(lua_toboolean(L, 1)));
+    return 1;
 }
 
 /* float_repr(x) -> as Python's repr(float(x)) */
@@ -127,8 +143,13 @@ static int core_versions(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "pid", core_pid },     { "on_signal", core_on_signal }, { "float_repr", core_float_repr },
-    { "tasks", core_tasks }, { "versions", core_versions },   { NULL, NULL },
+    { "pid", core_pid },
+    { "on_signal", core_on_signal },
+    { "float_repr", core_float_repr },
+    { "interrupted", core_interrupted },
+    { "tasks", core_tasks },
+    { "versions", core_versions },
+    { NULL, NULL },
 };
 
 int luaopen_dex_core(lua_State *L)

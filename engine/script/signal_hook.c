@@ -13,6 +13,11 @@ void signal_hook_set(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }
 
+void signal_hook_get(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &key);
+}
+
 static void told(struct task *t, int ok, void *arg)
 {
     (void)arg;

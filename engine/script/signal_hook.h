@@ -7,6 +7,9 @@
 /* Takes the function, or nil for none, from the top of the stack. */
 void signal_hook_set(lua_State *L);
 
+/* Pushes that function, or nil. */
+void signal_hook_get(lua_State *L);
+
 /*
  * Calls the function with the signal's name, in a task of its own, so it may wait. Gives 0 when
  * there is none. Errors in it are printed to standard error. Inside vm_protect.
