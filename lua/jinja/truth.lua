@@ -46,8 +46,8 @@ end
 
 local truth = M.truth
 
--- false on its way through Lua's `and` and `or`
-local FALSE = {}
+-- false on its way through Lua's `and` and `or`; no table, to which a value with an __eq of its own could be equal
+local function FALSE() end
 
 --- x when it is true, else nil: the left side of `or`.
 function M.FL(x) if truth(x) then return x end end
