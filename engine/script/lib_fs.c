@@ -184,6 +184,15 @@ static int fs_cwd(lua_State *L)
     char dir[PATH_MAX];
     if (!getcwd(dir, sizeof dir))
         return fail(L, "cannot find the current folder", ".");
+/* fs.chmod(path, mode): mode as the system has it, such as 0x180 for 0600 */
+static int fs_chmod(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (chmod(path, (mode_t)luaL_checkinteger(L, 2)) < 0)
+        return fail(L, "cannot change who may read the file", path);
+    return 0;
+}
+
     lua_pushstring(L, dir);
     return 1;
 }
@@ -238,7 +247,7 @@ static const luaL_Reg fs_functions[] = {
     { "stat", fs_stat },           { "mkdirs", fs_mkdirs }, { "remove_tree", fs_remove_tree },
     { "realpath", fs_realpath },   { "cwd", fs_cwd },       { "walk", fs_walk },
     { "list", fs_list },           { "rename", fs_rename }, { "symlink", fs_symlink },
-    { "temporary", fs_temporary }, { NULL, NULL },
+    { "temporary", fs_temporary }, { "chmod", fs_chmod },   { NULL, NULL },
 };
 
 int luaopen_dex_fs(lua_State *L)

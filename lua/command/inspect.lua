@@ -39,6 +39,8 @@ local function selector(node)
     return ("source:%s.%s.%s"):format(node.package_name, node.source_name, node.name)
   elseif listed_by_name[node.resource_type] then
     return ("%s:%s.%s"):format(node.resource_type, node.package_name, node.name)
+  elseif node.resource_type == "operation" then
+    return "operation:" .. node.unique_id:gsub("^operation%.[^.]*%.", "")
   elseif node.resource_type == "unit_test" then
     local version = opt(node.version)
     return ("unit_test:%s.%s"):format(node.package_name, version and ("%s_v%s"):format(node.name, version) or node.name)

@@ -9,8 +9,9 @@ local M = {}
 
 --- What a command builds: the resource types that it runs, and whether it runs hooks.
 M.builds = {
-  run = { types = { "model" } },
-  build = { types = { "seed", "model", "snapshot", "function", "test", "unit_test", "exposure", "saved_query" } },
+  run = { types = { "model", "operation" } },
+  build = { types = { "seed", "model", "snapshot", "function", "test", "unit_test", "exposure", "saved_query",
+    "operation" } },
   test = { types = { "test", "unit_test" } },
   seed = { types = { "seed" } },
   snapshot = { types = { "snapshot" } },
@@ -19,7 +20,7 @@ M.builds = {
   docs = { types = { "model", "seed", "snapshot", "test" } },
   compile = { types = { "model", "seed", "snapshot", "function", "test", "analysis" } },
   ls = { types = { "model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
-    "semantic_model", "unit_test", "function" }, more_types = { "analysis" } },
+    "semantic_model", "unit_test", "function", "operation" }, more_types = { "analysis" } },
 }
 
 local function arguments(job)
@@ -117,7 +118,7 @@ function M.connect(job)
     retries = profile.retries,
     on_notice = function(severity, message) job.report:log("debug", severity .. ": " .. message) end,
   })
-  job.pool = pool
+  job.pool, job.connection = pool, params
   job.closers[#job.closers + 1] = function() pool:close() end
 end
 

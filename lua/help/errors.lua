@@ -11,7 +11,8 @@ M.ranges = {
   { 2, "Templates" },
   { 3, "The graph and selection" },
   { 4, "The database" },
-  { 5, "Hooks and operations" },
+  { 5, "Hooks" },
+  { 6, "Operations" },
   { 9, "Inside of dex-lua" },
 }
 
@@ -243,6 +244,21 @@ M.codes = {
     "`hook-programs` in the root project's dbt_project.yml allows programs by name, or all with `true`." },
   [517] = { "A Lua hook does not come to an end, or takes more memory than it may.",
     "Look for a loop that never stops, and read with hook:rows." },
+
+  -- Operations
+  [601] = { "A parameter is declared wrongly.", "The message names the keys and types that there are." },
+  [602] = { "The arguments of an operation do not fit its parameters.",
+    "`dex-lua operation show NAME` lists them." },
+  [603] = { "An operation may not run on this target.", "Its setting `targets` says where it may: see --target." },
+  [604] = { "An operation asks before it runs (`confirm`), and was not answered with yes.",
+    "Answer at a terminal, or say --yes." },
+  [605] = { "An operation took longer than its timeout.", "Raise `timeout`, or make it faster." },
+  [606] = { "What an operation returned is no JSON.",
+    "A Python script writes JSON to the file of DEX_RESULT; a Lua function returns texts, numbers and tables." },
+  [607] = { "A Python operation failed.",
+    "Its last line is in the message; its output, with the traceback, in the log." },
+  [608] = { "The Python interpreter cannot be started.",
+    "`python:` in dbt_project.yml names an interpreter or the folder of a virtual environment." },
 
   -- Inside
   [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..

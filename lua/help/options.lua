@@ -89,7 +89,9 @@ M.options = {
   { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
     default = "table", help = "table, json or csv", only = "show" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
-    default = "table", help = "Result sets as table, json or csv", only = "operation" },
+    default = "table", help = "Result sets as table, json or csv; ls: text or json", only = "operation" },
+  { name = "dry-run", help = "run: print what would run, and run nothing", only = "operation" },
+  { name = "yes", short = "y", help = "The answer for operations that ask before they run" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "text", "json" }, default = "text",
     help = "text, or json: one object a line", only = "hooks" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "text", "json" }, default = "text",
@@ -173,12 +175,12 @@ M.groups = {
 --- so that messages go to standard error.
 M.commands = {
   { name = "run", summary = "Build the selected models",
-    options = sets(selection, execution, batches, connection, logging),
+    options = sets(selection, execution, batches, { "yes" }, connection, logging),
     text = "Builds models in the order of their ref()s, each with its hooks, in a transaction of its own.\n" ..
       "Seeds and tests are left out: `dex-lua build` runs everything.",
     examples = { "dex-lua run --select +orders", "dex-lua run -s tag:nightly --exclude path:models/old" } },
   { name = "build", summary = "Build seeds, models and snapshots and run tests, in graph order",
-    options = sets(selection, { "store-failures" }, execution, batches, connection, logging),
+    options = sets(selection, { "store-failures", "yes" }, execution, batches, connection, logging),
     text = "Seeds, models, snapshots and tests in one graph. Whatever stands below a failed node, or below a\n" ..
       "failed test, is skipped.",
     examples = { "dex-lua build", "dex-lua build --select staging+ --fail-fast" } },
@@ -247,9 +249,9 @@ M.commands = {
       "and so does the answer.",
     examples = { "dex-lua render query.sql --context '{\"day\": \"2026-01-01\"}'" } },
   { name = "operation", aliases = { "op" }, args = "ls | show NAME | run NAME",
-    summary = "List, show or run operations (operations/**/*.sql)",
-    options = sets({ "args", "arg", "output", "threads" }, connection, logging),
-    text = "An operation is a standalone SQL script with Jinja, named by its path below operations/ or by\n" ..
+    summary = "List, show or run operations (operations/**/*.{sql,py,lua})",
+    options = sets({ "args", "arg", "output", "dry-run", "yes", "threads" }, connection, logging),
+    text = "An operation is a standalone script in SQL, Python or Lua, named by its path below operations/ or by\n" ..
       "its file name when that is unique. It runs in one transaction unless its config says otherwise.",
     actions = { { "ls", "List the operations of the project" }, { "show NAME", "Print the source of one" },
       { "run NAME", "Run one and print the rows that it selects" } },

@@ -16,7 +16,8 @@ local none = value.none
 --- Section of the project file for each resource type.
 M.sections = { model = "models", seed = "seeds", snapshot = "snapshots", test = "data_tests", source = "sources",
   analysis = "models", exposure = "exposures", unit_test = "unit_tests", metric = "metrics",
-  semantic_model = "semantic-models", saved_query = "saved-queries", ["function"] = "functions" }
+  semantic_model = "semantic-models", saved_query = "saved-queries", ["function"] = "functions",
+  operation = "operations" }
 
 local function is_text_or_list(v) return type(v) == "string" or value.is_list(v) or value.is_tuple(v) end
 local function is_boolean(v) return type(v) == "boolean" end

@@ -121,7 +121,7 @@ end
 -- Entries that have become nodes are not kept: they are half of a large project's memory.
 local function forget_entries(project)
   for _, section in ipairs { "models", "seeds", "snapshots", "sources", "analyses", "data_tests",
-    "unit_tests", "functions",
+    "unit_tests", "functions", "operations",
     "metrics", "semantic_models", "saved_queries" } do
     project.entries[section] = nil
   end

@@ -22,7 +22,8 @@ M.project = words [[name version config-version profile model-paths seed-paths t
   analysis-paths docs-paths asset-paths function-paths osi-paths target-path log-path clean-targets
   packages-install-path source-paths data-paths query-comment require-dbt-version quoting dispatch flags vars
   on-run-start on-run-end models seeds snapshots tests data_tests unit_tests sources metrics semantic-models
-  saved-queries exposures analyses functions restrict-access dbt-cloud packages project-root hook-paths hook-programs
+  saved-queries exposures analyses functions operations python restrict-access dbt-cloud packages project-root hook-paths hook-programs
+  transaction-retries ledger
   operation-paths flow-paths dex anonymous_usage_stats]]
 
 --- Config keys of models, seeds, snapshots and tests that dbt, its PostgreSQL adapter or dex-lua read; the last
@@ -42,7 +43,7 @@ M.config = words [[enabled alias schema database tags meta group static_analysis
   grant_access_to hours_to_expiration kms_key_name merge_skip_unchanged filtering_columns required_tests required_docs
   type volatility runtime_version entry_point snowflake
   submission_method views_enabled snowplow_optimize upsert_date_key iceberg_version on_table_exists s3_data_dir engine
-  order_by settings]]
+  order_by settings parameters confirm targets jinja python depends_on hooks]]
 
 --- Keys of an entry below models:, seeds: or snapshots: in a properties file.
 M.model = words [[name description docs meta config columns tests data_tests constraints versions latest_version
@@ -83,7 +84,7 @@ M.profile = words [[type host hostaddr user pass password port dbname database s
 
 --- Sections of a properties file.
 M.sections = words [[version models seeds snapshots sources macros analyses exposures metrics semantic_models
-  saved_queries unit_tests groups functions data_tests anchors selectors]]
+  saved_queries unit_tests groups functions data_tests operations anchors selectors]]
 
 --- Notes a warning for a key that is no known one. With `slip`, only when a known one is near.
 ---@param problems dex.Problems

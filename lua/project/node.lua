@@ -224,6 +224,15 @@ function M.operation(project, hook, phase)
   return ordered(n, orders.operation)
 end
 
+--- The node of an operation: a script below operations/. `of` is as for M.sql, with config, tags, refs, sources.
+---@param project table
+---@param of table
+function M.script(project, of)
+  local n = compiled_fields(project, of)
+  n.index = none
+  return ordered(n, orders.operation)
+end
+
 -- Columns ----------------------------------------------------------------------------------------
 
 local column_order = words [[name description meta data_type constraints quote config tags granularity dimension entity

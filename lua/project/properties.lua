@@ -27,7 +27,7 @@ local M = {}
 ---@field used? boolean a node was found for it
 
 local sections = { "models", "seeds", "snapshots", "sources", "macros", "analyses", "exposures", "metrics",
-  "semantic_models", "saved_queries", "unit_tests", "groups", "functions", "data_tests" }
+  "semantic_models", "saved_queries", "unit_tests", "groups", "functions", "data_tests", "operations" }
 local vocabularies = { models = known.model, seeds = known.model, snapshots = known.model, sources = known.source }
 
 local late_words = { tests = true, data_tests = true, description = true, loaded_at_query = true }
@@ -70,6 +70,11 @@ local function skip_for(section)
   elseif section == "saved_queries" then
     return function(path, depth)
       return path[1] == "query_params" and path[2] == "where" or is_late(path, 1, depth)
+    end
+  elseif section == "operations" then
+    return function(path, depth)
+      local key = path[1] == "config" and path[2] or path[1]
+      return key == "hooks" or key and hooks.phases[key] ~= nil or is_late(path, 1, depth)
     end
   elseif section == "metrics" then
     return function(path, depth) return is_filter(path, depth) or is_late(path, 1, depth) end

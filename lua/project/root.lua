@@ -122,7 +122,7 @@ local function collect_paths(package)
     paths[kind] = folder_list(package, spec[1]) or spec[2] and folder_list(package, spec[2]) or spec[3]
   end
   local all, seen = {}, {}
-  for _, kind in ipairs { "model", "seed", "snapshot", "analysis", "macro", "test", "function" } do
+  for _, kind in ipairs { "model", "seed", "snapshot", "analysis", "macro", "test", "function", "operation" } do
     for _, folder in ipairs(paths[kind]) do
       folder = folder:gsub("/+$", "")
       if not seen[folder] then
@@ -193,7 +193,8 @@ end
 
 local late = { ["pre-hook"] = true, ["post-hook"] = true, pre_hook = true, post_hook = true, on_failure = true,
   always = true }
-local with_nodes = { models = true, seeds = true, snapshots = true, tests = true, data_tests = true, analyses = true }
+local with_nodes = { models = true, seeds = true, snapshots = true, tests = true, data_tests = true, analyses = true,
+  operations = true }
 local never = { ["on-run-start"] = true, ["on-run-end"] = true, on_run_start = true, on_run_end = true,
   ["query-comment"] = true, query_comment = true, vars = true }
 
@@ -206,7 +207,8 @@ end
 local function check_sections(package, problems)
   known.check(problems, known.project, package.raw, { what = "the project file", file = package.file,
     lines = package.lines })
-  for _, section in ipairs { "models", "seeds", "snapshots", "data_tests", "sources", "vars", "flags", "quoting" } do
+  for _, section in ipairs { "models", "seeds", "snapshots", "data_tests", "sources", "operations", "vars", "flags",
+    "quoting" } do
     local found = value.opt(package.config[section])
     if found ~= nil and not value.is_dict(found) then
       bad(package, section, ("`%s` must be a mapping"):format(section))

@@ -104,13 +104,25 @@ end
 
 local evaluate
 
+-- Methods that may mean operations: what runs a script has to name it. Run hooks are operations, too, which nobody
+-- selects.
+local of_operations = { operation = true, resource_type = true, tag = true, path = true, file = true, config = true,
+  result = true }
+
+local function is_in_question(job, id, node, method)
+  if node.resource_type ~= "operation" then return true end
+  if not job.project.info[id].operation then return false end
+  return of_operations[method] or job.with_operations and method == "fqn"
+end
+
 -- What a test of the methods chooses among all members.
 local function search(job, criterion)
   local test = methods.test(job, criterion.method, criterion.value)
+  local method = criterion.method:match("^[^.]*")
   local chosen = {}
   for _, id in ipairs(job.project.order) do
     local node = member(job.project, id)
-    if node.resource_type ~= "operation" and test(node) then chosen[id] = true end
+    if is_in_question(job, id, node, method) and test(node) then chosen[id] = true end
   end
   return chosen
 end
@@ -183,9 +195,9 @@ end
 
 local plural = { models = "model", seeds = "seed", snapshots = "snapshot", tests = "test", sources = "source",
   exposures = "exposure", analyses = "analysis", unit_tests = "unit_test", functions = "function",
-  metrics = "metric", semantic_models = "semantic_model", saved_queries = "saved_query" }
+  metrics = "metric", semantic_models = "semantic_model", saved_queries = "saved_query", operations = "operation" }
 local type_names = { "model", "seed", "snapshot", "test", "unit_test", "source", "function", "exposure", "metric",
-  "semantic_model", "saved_query", "analysis", "all", "default" }
+  "semantic_model", "saved_query", "analysis", "operation", "all", "default" }
 
 local function type_of(word)
   local name = plural[word] or word
@@ -272,6 +284,7 @@ function M.select(project, opts)
       :format(mode) }
   end
   local job = { project = project, mode = mode, warnings = {}, state = opts.state, within = {} }
+  each_type(opts.resource_types, function(name) job.with_operations = job.with_operations or name == "operation" end)
   local spec, default = spec_of(project, opts, mode)
   local chosen = evaluate(job, spec)
   local types = wanted_types(opts)

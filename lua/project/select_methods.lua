@@ -111,6 +111,15 @@ tests.exposure = by_parts("exposure", nil, { "name", "package.name" })
 tests.metric = by_parts("metric", nil, { "name", "package.name" })
 tests.semantic_model = by_parts("semantic_model", nil, { "name", "package.name" })
 tests.saved_query = by_parts("saved_query", nil, { "name", "package.name" })
+
+-- By path or file name, with * and the like; of another package, behind its name.
+function tests.operation(job, selector)
+  return function(node)
+    local operation = node.resource_type == "operation" and job.project.info[node.unique_id].operation
+    return operation and (matches(operation.name, selector) or matches(node.name, selector)) or false
+  end
+end
+
 tests.unit_test = by_parts("unit_test", nil, { "name", "package.name" })
 
 -- The pattern is of paths in the root's folder. Paths of nodes are relative to their packages: those of other packages

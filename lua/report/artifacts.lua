@@ -5,6 +5,7 @@
 local builtins = require "run.builtins"
 local core = require "dex.core"
 local fs = require "dex.fs"
+local operation_result = require "run.operation_result"
 local secrets = require "run.secrets"
 local time = require "dex.time"
 local value = require "jinja.value"
@@ -38,13 +39,15 @@ end
 
 -- Keys and their order as dbt's RunResultOutput (core/dbt/artifacts/schemas/run/v5/run.py) has them.
 local function run_result(result)
-  return dict("status", result.status == "cancelled" and "skipped" or result.status, "timing", timing(result),
+  local d = dict("status", result.status == "cancelled" and "skipped" or result.status, "timing", timing(result),
     "thread_id", result.thread_id or "MainThread", "execution_time", result.seconds or 0.0,
     "adapter_response", adapter_response(result), "message", result.message or none,
     "failures", result.failures or none, "unique_id", result.id,
     "compiled", value.or_none(result.compiled), "compiled_code", result.compiled_code or none,
     "relation_name", result.relation_name or none, "batch_results", result.batch_results or none)
 end
+  d.operation = operation_result.of(result)
+  return d
 
 local function write(path, content)
   fs.mkdirs(path:match("^(.*)/"))

@@ -19,14 +19,20 @@ local opt = require("jinja.value").opt
 function M.new(project, opts)
   local roots = {}
   for i, package in ipairs(project.packages) do
-    local paths = opts and { opts.folder } or opt(package.config and package.config["hook-paths"]) or { "hooks" }
+    local others = opts and (opts.kind and package.paths[opts.kind] or { opts.folder })
+    local paths = others or opt(package.config and package.config["hook-paths"]) or { "hooks" }
     for _, path in ipairs(paths) do
       roots[#roots + 1] = { dir = package.dir .. "/" .. path, shown = i == 1 and path or (package.dir .. "/" .. path),
         package = package.name, trusted = i == 1 }
     end
   end
-  return setmetatable({ roots = roots, loaded = {}, chunks = {}, returns = opts and opts.returns or "table",
-    folder = opts and opts.folder or "hooks" }, { __index = M })
+  local packages = {}
+  for i, package in ipairs(project.packages) do
+    packages[i] = { name = package.name, folder = package.prefix or "" }
+  end
+  return setmetatable({ roots = roots, packages = packages, loaded = {}, chunks = {}, returns = opts and opts.returns or "table",
+    folder = opts and (opts.folder or opts.kind .. "s") or "hooks",
+    noun = not opts and "hook module" or opts.kind or "materialization" }, { __index = M })
 end
 
 -- Where a module is: its text and its names. nil when there is none.
@@ -106,14 +112,14 @@ end
 function M:load(name, package)
   local found = find(self, name, package)
   if not found then
-    err.raise { code = 504, message = ("there is no hook module '%s'"):format(name),
+    err.raise { code = 504, message = ("there is no %s '%s'"):format(self.noun, name),
       hint = err.did_you_mean(name, names_of(self)) or "modules are files of the hooks folder: hooks/" ..
         name:gsub("%.", "/") .. ".lua" }
   end
   local module = self.loaded[found.file]
   if module then
     if module.loading then
-      err.raise { code = 503, message = ("the hook module '%s' requires itself"):format(name), file = found.file }
+      err.raise { code = 503, message = ("the %s '%s' requires itself"):format(self.noun, name), file = found.file }
     end
     return module
   end
@@ -132,7 +138,7 @@ function M:load(name, package)
     self.loaded[found.file] = nil
     local of_hooks = self.returns == "table"
     err.raise { code = 503, message = ("the %s '%s' returns %s: it must return %s"):format(
-      of_hooks and "hook module" or "materialization", name, value == nil and "nothing" or "a " .. type(value),
+      self.noun, name, value == nil and "nothing" or "a " .. type(value),
       of_hooks and "its table of functions" or "a function"), file = found.file }
   end
   module.value = value

@@ -486,6 +486,7 @@ function M.close(self)
 end
 
 M.unwrap = unwrap
+M.plain = plain
 M.relation = relation_view
 M.view = view_of
 

@@ -3,7 +3,6 @@
 
 local context = require "run.context"
 local core = require "dex.core"
-local dex_run = require "dex.run"
 local err = require "err"
 local flags = require "run.flags"
 local hook_module = require "run.hook_module"
@@ -264,10 +263,7 @@ end
 
 -- 5. The nodes. May wait.
 local function run_nodes(run)
-  run.job.nodes_run = true
-  local summary = dex_run.execute { nodes = run.nodes, threads = run.project.profile.threads, pool = run.pool,
-    fail_fast = run.fail_fast or false, handlers = node_module.handlers(run) }
-  run.job.nodes_run = false
+  local summary = node_module.execute(run, run.nodes, run.project.profile.threads)
   run.cancelled = summary and summary.cancelled
 end
 
@@ -297,13 +293,38 @@ local function run_operation(run)
   local operation = require "run.operation"
   run.events = require("run.hook_events").new(run)
   run:emit("run_start", { total = 1, lines = {}, nodes = {} })
-  local result = operation.run(run, run.job.operation.operation, run.job.operation.args)
+  local call = run.job.operation
+  for _, list in pairs(call.operation.hooks) do hooks.check(run, list) end
+  local result = operation.run(run, call)
   local out = outcome(run)
-  out.rows = result.rows
+  out.rows, out.returned = result.rows, result.returned
   return out
 end
 
 local function run_macro(run)
+--- The text that an operation would run, secrets hidden. It is rendered in a transaction that is read only and
+--- rolled back. May wait.
+---@param job table
+---@param call dex.OperationCall
+---@return string
+function M.preview(job, call)
+  local run = M.new(job)
+  if call.operation.language == "lua" then return (call.operation.source:gsub("%s+$", "")) end
+  local conn = run.pool:lease()
+  local state = node_module.new_state(run, call.operation.node)
+  state.call, state.conn = call, conn
+  local ok, text = pcall(function()
+    conn:exec "begin transaction read only"
+    local operation = require "run.operation"
+    operation.compile(state)
+    return state.run.mask(operation.render(call.operation, state.context, call.args))
+  end)
+  if conn:txn() ~= "idle" then conn:exec "rollback" end
+  conn:release()
+  if not ok then error(err.wrap(text, { file = call.operation.file }), 0) end
+  return (text:gsub("^%s*\n", ""):gsub("%s+$", ""))
+end
+
   run:emit("run_start", { total = 1, lines = {}, nodes = {} })
   local result = require("run.macro_operation").run(run, run.job.macro_operation)
   local out = outcome(run)

@@ -6,6 +6,7 @@ local clone = require "run.clone"
 local compile = require "run.compile"
 local context = require "run.context"
 local data_test = require "run.data_test"
+local dex_run = require "dex.run"
 local err = require "err"
 local failure = require "run.failure"
 local freshness = require "run.freshness"
@@ -15,6 +16,8 @@ local hooks = require "run.hooks"
 local materialize = require "run.materialize"
 local microbatch = require "run.microbatch"
 local members = require "project.members"
+local operation = require "run.operation"
+local operation_result = require "run.operation_result"
 local seed = require "run.seed"
 local statement = require "run.statement"
 local time = require "dex.time"
@@ -123,6 +126,8 @@ local test_kinds = { test = true, unit_test = true, source = true }
 local function is_test(state) return test_kinds[state.node.resource_type] ~= nil end
 
 local function split_hooks(state, which, inside)
+local function is_operation(state) return state.node.resource_type == "operation" end
+
   local list = {}
   for _, hook in ipairs((state.info.hooks or {})[which] or {}) do
     if (hook.transaction ~= false) == inside then list[#list + 1] = hook end
@@ -132,14 +137,19 @@ end
 
 local function run_hooks(state, which, phase, inside, from)
   local list = split_hooks(state, which, inside)
-  if #list > 0 then hooks.run_phase(state, list, phase, inside and not is_test(state), from) end
+  if #list > 0 then hooks.run_phase(state, list, phase, inside and state.transactional, from) end
 end
 
 -- compile: renders the SQL; a seed's file is read.
 function handlers.compile(state)
-  state.context = context.node(state)
   state.compile_started = time.now()
   state.compile_ended = state.compile_started
+  if is_operation(state) then
+    operation.compile(state)
+    state.compile_ended = time.now()
+    return
+  end
+  state.context = context.node(state)
   if state.run.which == "clone" then return end
   local kind = state.node.resource_type
   if kind == "seed" then
@@ -163,7 +173,7 @@ end
 
 local builders = { model = build_model, ["function"] = materialize.run, snapshot = materialize.run, seed = seed.run,
   test = data_test.run,
-  unit_test = unit_test.run, source = freshness.run }
+  unit_test = unit_test.run, source = freshness.run, operation = operation.build }
 
 -- What the node's own statement did: {message, code, rows_affected}, or nil.
 local function main_response(state)
@@ -178,7 +188,8 @@ end
 -- What post-hooks see of it.
 local function publish(state)
   local outcome = state.outcome
-  local response = main_response(state) or {}
+  local response = is_operation(state) and { message = outcome.response, rows_affected = outcome.affected }
+    or main_response(state) or {}
   state.result = { status = outcome.status or "success", message = outcome.message or response.message,
     rows = response.rows_affected, rows_affected = response.rows_affected, failures = outcome.failures,
     seconds = time.mono() - state.started, timings = state.timings }
@@ -224,7 +235,7 @@ end
 
 -- The context of a node that failed before it was compiled is made now.
 local function need_context(state)
-  state.context = state.context or context.node(state)
+  state.context = state.context or (is_operation(state) and context.operation or context.node)(state)
 end
 
 -- The error as it will be reported: hooks see the file and line as well.
@@ -260,6 +271,7 @@ local function label_of(node)
   if node.resource_type == "unit_test" then return ("%s::%s"):format(node.model, node.name) end
   local schema = opt(node.schema)
   return schema and ("%s.%s"):format(schema, opt(node.alias) or node.name) or node.name
+  if node.resource_type == "operation" then return (node.unique_id:gsub("^operation%.[^.]*%.", "")) end
 end
 
 local function take_thread(run)
@@ -276,13 +288,19 @@ local function any_hook(run, info, which)
   return false
 end
 
-local function begin(run, ctx)
+local function begin(run, ctx, call)
   local node = ctx.node
   local state = M.new_state(run, node, ctx)
   state.started, state.started_at, state.timings = time.mono(), time.now(), {}
   state.slot = take_thread(run)
   state.thread_id = ("Thread-%d (worker)"):format(state.slot)
   ctx.state = state
+  state.call = call
+  state.transactional = not is_test(state)
+  if is_operation(state) then
+    state.transactional = operation.is_transactional(state.info.operation)
+    ctx.transaction = state.transactional
+  end
   local earlier = run.job.earlier
   state.resume_from = earlier and earlier.hooks and earlier.hooks[node.unique_id]
   if state.resume_from then state.result = { status = "success", timings = state.timings } end
@@ -322,6 +340,7 @@ end
 
 -- The command that builds a kind of node by itself.
 local rerun_commands = { model = "run", ["function"] = "build" }
+  if result.kind == "operation" then run:emit("operation_end", result) end
 
 -- Options that the same command needs again, as a shell takes them.
 local function same_options(run)
@@ -343,7 +362,8 @@ local function fail_result(state, result, ctx)
   result.committed = ctx.committed or nil
   if not is_test(state) then
     local kind = node.resource_type
-    result.rerun = ("dex-lua %s --select %s%s"):format(rerun_commands[kind] or kind, node.name, same_options(run))
+    result.rerun = kind == "operation" and ("dex-lua operation run %s%s"):format(label_of(node), same_options(run))
+      or ("dex-lua %s --select %s%s"):format(rerun_commands[kind] or kind, node.name, same_options(run))
   end
   if result.committed then
     e.hint = e.hint or "the node itself is built and committed: only what follows the commit failed"
@@ -386,6 +406,7 @@ local function report(run, ctx)
 end
 
 local function skip(run, ctx)
+  if is_operation(state) then operation_result.fill(result, state) end
   local node = ctx.node
   local result = new_result(run, node, ctx.status == "cancelled" and "cancelled" or "skipped")
   result.seconds, result.timing, result.thread_id = 0.0, {}, "MainThread"
@@ -427,10 +448,11 @@ end
 --- The handlers for dex.run.execute.
 ---@param run table
 ---@return table<string, fun(ctx: table)>
-function M.handlers(run)
+function M.handlers(run, call)
   local all = {
-    start = function(ctx) begin(run, ctx) end,
+    start = function(ctx) begin(run, ctx, call) end,
     report = function(ctx) report(run, ctx) end,
+---@param call? dex.OperationCall what the one node, an operation, is given
     skip = function(ctx) skip(run, ctx) end,
   }
   for phase, work in pairs(handlers) do all[phase] = timed(run, phase, work) end
@@ -438,3 +460,20 @@ function M.handlers(run)
 end
 
 return M
+--- Takes nodes through their phases, each when those before it have ended. Their results come into run.results. May
+--- wait; several may run at once, and what a signal cancels are all of them.
+---@param run table
+---@param nodes table[] of lua/run/plan.lua
+---@param threads integer
+---@param call? dex.OperationCall what the one node, an operation, is given
+---@return table|nil summary {cancelled, reason, counts}
+function M.execute(run, nodes, threads, call)
+  local job = run.job
+  job.nodes_run = (job.nodes_run or 0) + 1
+  local ok, summary = pcall(dex_run.execute, { nodes = nodes, threads = threads, pool = run.pool,
+    fail_fast = run.fail_fast or false, handlers = M.handlers(run, call) })
+  job.nodes_run = job.nodes_run > 1 and job.nodes_run - 1 or nil
+  if not ok then error(summary, 0) end
+  return summary
+end
+

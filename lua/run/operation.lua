@@ -1,87 +1,99 @@
---- Operations: SQL scripts of operations/**/*.sql, run by name with arguments.
+--- Runs operations: SQL, Python and Lua scripts. Each is a node with the phases of a node (lua/run/node.lua); what is
+-- its own is here: the arguments, the script as the build phase, retries and the time limit.
 
 local context = require "run.context"
 local err = require "err"
 local failure = require "run.failure"
 local fs = require "dex.fs"
 local grants = require "run.grants"
+local hook_module = require "run.hook_module"
+local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
-local node_module = require "run.node"
+local loop = require "dex.loop"
+local operation_result = require "run.operation_result"
+local operation_settings = require "project.operation_settings"
+local operations = require "project.operations"
+local parameters = require "project.parameters"
+local python = require "run.python_script"
 local source_line = require "run.source_line"
-local time = require "dex.time"
 local value = require "jinja.value"
 
 local M = {}
 
 local opt = value.opt
 
---- The operation of a path or of a unique file name.
+--- One call of an operation: what it is given.
+---@class dex.OperationCall
+---@field operation dex.Operation
+---@field args table dict of values
+---@field shown table dict: the same without secrets
+---@field secrets string[] texts that are hidden
+---@field confirmed boolean|nil the answer that an operation with `confirm` needs
+---@field result table|nil once it has run: what M.run gives
+
+--- The operation that a hook names. Raises code 513.
 ---@param project table
 ---@param name string such as "permissions/grant_access" or "grant_access"
 ---@param from? {file: string, line: integer} where it is named, for the message
----@return table operation
+---@return dex.Operation
 function M.find(project, name, from)
-  from = from or {}
-  local exact = project.operations[name]
-  if exact then return exact end
-  local paths, found = {}, {}
-  for path in pairs(project.operations) do
-    paths[#paths + 1] = path
-    if path:match("[^/]+$") == name then found[#found + 1] = path end
-  end
-  table.sort(paths)
-  table.sort(found)
-  if #found == 1 then return project.operations[found[1]] end
-  if #found > 1 then
-    err.raise { code = 513, message = ("'%s' is the name of several operations: %s"):format(name,
-      table.concat(found, ", ")), file = from.file, line = opt(from.line) }
-  end
-  err.raise { code = 513, message = ("there is no operation '%s'"):format(name), file = from.file,
-    line = opt(from.line), hint = err.did_you_mean(name, paths) or (#paths > 0
-      and "there are " .. table.concat(paths, ", ") or "operations are .sql files below operations/") }
+  return operations.find(project, name, { code = 513, file = from and from.file, line = from and opt(from.line) })
 end
 
-local function render(operation, ctx, args)
-  local scope = setmetatable({ args = args or value.dict() }, { __index = ctx })
-  return operation.template:render(scope):match("^%s*(.-)%s*$")
+local function check_target(project, operation)
+  local allowed = operation_settings.texts(operation.config.targets)
+  if #allowed == 0 then return end
+  local target = tostring(project.profile.target_name)
+  for _, name in ipairs(allowed) do
+    if name == target then return end
+  end
+  err.raise { code = 603, message = ("operation '%s' may not run on the target '%s'"):format(operation.name, target),
+    file = operation.display, line = 1, hint = "it is for " .. table.concat(allowed, ", ") .. ": see `targets` of it" }
 end
 
-local function config_of(operation) return opt(operation.config) or {} end
-
---- Runs an operation as part of a hook: in the hook's connection and transaction. May wait.
----@param own table of lua/run/hooks.lua
----@param operation table
+--- What a call gives an operation. Touches no database. Raises code 602 for arguments that do not fit, 603 when it
+--- may not run on the project's target.
+---@param project table
+---@param operation dex.Operation
 ---@param args table|nil dict
-function M.within(own, operation, args)
-  local sql = render(operation, own.context, args)
-  if grants.is_empty(sql) then
-    own.record.sql = ""
-    return
-  end
-  if not own.inside then
-    for _, one in ipairs(grants.split(sql)) do own.execute(one) end
-  else
-    own.execute(sql)
-  end
+---@return dex.OperationCall
+function M.prepare(project, operation, args)
+  check_target(project, operation)
+  local values = parameters.bind(operation.parameters, args or value.dict(), {
+    what = ("operation '%s'"):format(operation.name) })
+  return { operation = operation, args = values, shown = parameters.shown(operation.parameters, values),
+    secrets = parameters.secrets(operation.parameters, values) }
 end
+
+-- The script ---------------------------------------------------------------------------------------------
+
+--- The text of a SQL or Python operation after Jinja. May wait.
+---@param operation dex.Operation
+---@param ctx table context
+---@param args table dict
+---@return string
+function M.render(operation, ctx, args)
+  if operation.language == "python" and not operations.has_jinja(operation) then return operation.source end
+  return operation.template:render(setmetatable({ args = args }, { __index = ctx }))
+end
+
+local function sql_of(operation, ctx, args) return M.render(operation, ctx, args):match("^%s*(.-)%s*$") end
 
 -- The line of the operation's file that a database error points to.
 local function locate(operation, sql, e)
-  if not err.is(e) then return e end
-  if not e.file then
-    e.file = operation.file
-    local at = e.position and e.sql and sql:find(e.sql, 1, true)
-    if at then
-      local _, _, offset = source_line.locate(e.sql, e.position)
-      local position = (utf8.len(sql:sub(1, at + offset - 2)) or at + offset - 2) + 1
-      e.line, e.column = source_line.map(fs.read(operation.file), sql, position)
-    end
-    if not e.line and e.sql and e.position then e.message = e.message .. failure.excerpt(e.sql, e.position) end
+  if not err.is(e) or e.file then return e end
+  e.file = operation.file
+  local at = e.position and e.sql and sql:find(e.sql, 1, true)
+  if at then
+    local _, _, offset = source_line.locate(e.sql, e.position)
+    local position = (utf8.len(sql:sub(1, at + offset - 2)) or at + offset - 2) + 1
+    e.line, e.column = source_line.map(fs.read(operation.file), sql, position)
   end
+  if not e.line and e.sql and e.position then e.message = e.message .. failure.excerpt(e.sql, e.position) end
   return e
 end
 
-local function send(state, operation, sql)
+local function send(state, operation, whole, sql)
   local translated
   sql, translated = grants.translate(sql)
   for _, t in ipairs(translated) do
@@ -89,7 +101,11 @@ local function send(state, operation, sql)
   end
   state.run:log_sql(state, sql)
   local ok, result = pcall(state.conn.exec, state.conn, sql)
-  if not ok then error(locate(operation, sql, result), 0) end
+  if not ok then error(locate(operation, #translated == 0 and whole or sql, result), 0) end
+  if state.transactional and state.conn:txn() ~= "intrans" then
+    err.raise { code = 505, message = "the operation ended its transaction", file = operation.file,
+      hint = "leave out its commit or rollback, or write {{ config(transaction=false) }}" }
+  end
   return result
 end
 
@@ -97,122 +113,196 @@ local function gather(outcome, result)
   for _, one in ipairs(result.all or { result }) do
     if #one.columns > 0 then outcome.rows[#outcome.rows + 1] = one end
     if one.affected then outcome.affected = (outcome.affected or 0) + one.affected end
-    outcome.message = one.status
+    outcome.response = one.status
   end
 end
 
--- The operation's hooks of a kind that run inside its transaction, or outside of it.
-local function run_hooks(state, operation, which, inside)
-  local list = {}
-  for _, hook in ipairs(operation.hooks and operation.hooks[which] or {}) do
-    if (hook.transaction ~= false) == inside then list[#list + 1] = hook end
-  end
-  local phase = which .. (inside and "_hooks" or "_outside")
-  hooks.run_phase(state, list, phase, inside and state.transactional)
-end
+local scripts = {}
 
--- The script itself: in one piece inside a transaction, else statement by statement.
-local function send_script(state, operation, args, outcome)
-  local sql = render(operation, state.context, args)
-  outcome.sql = sql
+-- In one piece inside a transaction, else statement by statement.
+function scripts.sql(state, call)
+  local operation, outcome = call.operation, state.outcome
+  outcome.rows, outcome.affected = {}, nil
+  local sql = sql_of(operation, state.context, call.args)
+  outcome.compiled = sql
   if not state.transactional then
-    for _, one in ipairs(grants.split(sql)) do gather(outcome, send(state, operation, one)) end
+    for _, one in ipairs(grants.split(sql)) do gather(outcome, send(state, operation, sql, one)) end
   elseif not grants.is_empty(sql) then
-    gather(outcome, send(state, operation, sql))
+    gather(outcome, send(state, operation, sql, sql))
   end
 end
 
-local function within_transaction(state, operation, fn)
-  local conn = state.conn
-  conn:exec "begin"
-  local ok, e = pcall(fn)
-  if ok and conn:txn() ~= "intrans" then
-    ok, e = false, err.new { code = 505, message = "the operation ended its transaction", file = operation.file,
-      hint = "leave out its commit or rollback, or write {{ config(transaction=false) }}" }
-  end
-  if ok then
-    conn:exec "commit"
-  else
-    local txn = conn:txn() -- active: what runs was cancelled, and the rollback waits for its end
-    if txn ~= "idle" and txn ~= "broken" then conn:exec "rollback" end
-    error(e, 0)
-  end
+function scripts.python(state, call)
+  local text = M.render(call.operation, state.context, call.args)
+  state.outcome.compiled = text
+  state.outcome.returned = python.run(state, call, text)
 end
 
--- Hooks and script, as the phases of a node. With `transaction: false` each statement commits by itself.
-local function perform(state, operation, args, outcome)
-  state.transactional = config_of(operation).transaction ~= false
-  run_hooks(state, operation, "pre", false)
-  local function inside()
-    run_hooks(state, operation, "pre", true)
-    if state.skipped then return end
-    send_script(state, operation, args, outcome)
-    run_hooks(state, operation, "post", true)
+-- The function of a Lua operation. Its files are no hooks, but messages find them in the same way.
+local function function_of(run, operation)
+  local modules = run.operation_modules
+  if not modules then
+    modules = hook_module.new(run.project, { kind = "operation", returns = "function" })
+    modules.chunks = run.modules.chunks
+    rawset(run, "operation_modules", modules)
   end
-  if state.transactional then within_transaction(state, operation, inside) else inside() end
-  hooks.run_after_commit(state)
-  run_hooks(state, operation, "post", false)
+  return modules:load(operation.path:gsub("/", "."), operation.package_name)
 end
 
--- on_failure and always, each in a transaction of its own.
-local function run_last(state, operation, which, e)
-  local list = operation.hooks and operation.hooks[which]
-  if not list or #list == 0 or state.conn:txn() == "broken" then return end
-  if e then state:show_error(e) end
-  state.conn:exec "begin"
-  hooks.run_all(state, list, which)
-  state.conn:exec(state.conn:txn() == "intrans" and "commit" or "rollback")
+-- What a Lua function gave, as JSON has it.
+local function returned_by(operation, v)
+  if v == nil then return nil end
+  if type(v) == "function" or type(v) == "userdata" or type(v) == "thread" then
+    err.raise { code = 606, message = ("operation '%s' returned a %s: it returns what JSON can hold"):format(
+      operation.name, type(v)), file = operation.display, line = 1 }
+  end
+  return opt(value.from_lua(hook_object.plain(v)))
 end
 
---- Runs an operation by itself. Never raises for its own failure: the outcome says it. May wait.
----@param run table
----@param operation table
----@param args table dict
----@return table result like a node's, with `rows`: the result sets
-function M.run(run, operation, args)
-  local node = value.dict("resource_type", "operation", "name", operation.name, "unique_id", operation.unique_id,
-    "package_name", operation.package_name, "original_file_path", operation.display, "path", operation.name .. ".sql",
-    "config", operation.config or value.dict(), "raw_code", operation.source)
-  local state = node_module.new_state(run, node)
-  local result = { id = node.unique_id, unique_id = node.unique_id, kind = "operation", name = operation.name,
-    label = operation.name, node = node, file = operation.file, thread_id = "MainThread", rows = {} }
-  local started, started_at = time.mono(), time.now()
-  run:emit("node_start", { id = result.id, kind = "operation", label = result.label, name = result.name, node = node })
-  local outcome = { rows = result.rows }
-  state.conn = run.pool:lease()
-  local ok, e = pcall(function()
-    state.context = context.operation(state)
-    perform(state, operation, args, outcome)
+function scripts.lua(state, call)
+  local operation = call.operation
+  local module = function_of(state.base_run or state.run, operation)
+  local returned, rows = hooks.call_script(state, { name = operation.name, file = operation.display, fn = module.value,
+    trusted = module.trusted, args = call.args, timeout = operation.config.timeout })
+  state.outcome.returned, state.outcome.affected = returned_by(operation, returned), rows
+end
+
+-- Time and tries -----------------------------------------------------------------------------------------
+
+-- What a statement that was cancelled leaves, so that the connection can be used again.
+local function settle(conn)
+  if conn:txn() == "active" then pcall(conn.exec, conn, "rollback") end
+end
+
+-- Calls fn, which is cancelled when its time is over. A Python script has its own limit, which ends it gently.
+local function within_time(state, operation, fn)
+  local seconds = operation_settings.seconds(opt(operation.config.timeout) or 0)
+  if not seconds or operation.language == "python" then return fn() end
+  local late = false
+  local work = loop.spawn(fn)
+  local watch = loop.spawn(function()
+    loop.sleep(seconds)
+    late = true
+    work:cancel()
   end)
-  if not ok then
-    e = err.wrap(e, { file = operation.file })
-    if not e.cancelled then run_last(state, operation, "on_failure", e) end
+  local ok, e = pcall(work.wait, work)
+  watch:cancel()
+  if ok then return end
+  if not work:done() then -- it is us who were cancelled
+    work:cancel()
+    pcall(work.wait, work)
   end
-  run_last(state, operation, "always", not ok and e or nil)
-  state.conn:release()
-  result.seconds = time.mono() - started
-  result.timing = { { name = "compile", started_at = started_at, completed_at = started_at },
-    { name = "execute", started_at = started_at, completed_at = time.now() } }
-  result.compiled_code = outcome.sql and run.mask(outcome.sql)
-  result.compiled = outcome.sql and true or nil
-  if ok and state.skipped then
-    result.status, result.message, result.by_hook = "skipped", state.skipped, true
-  elseif ok then
-    result.status, result.message, result.rows_affected = "success", outcome.message, outcome.affected
-    result.response = outcome.message
-    result.adapter_response = outcome.message and { message = outcome.message, rows_affected = outcome.affected } or nil
-  else
-    e.message = run.mask(tostring(e.message))
-    if e.cancelled then
-      result.status, result.message = "cancelled", "cancelled"
-    else
-      result.status, result.error, result.message = "error", e, e.message
+  settle(state.conn)
+  if not late then error(e, 0) end
+  err.raise { code = 605, message = ("operation '%s' took longer than its timeout of %g s"):format(operation.name,
+    seconds), file = operation.display, line = 1 }
+end
+
+local DELAY, LONGEST = 0.1, 5 -- seconds before the second try, and the most before a later one
+
+local function is_hopeless(state, e)
+  return err.is(e) and (e.cancelled or e.code == 505) or state.conn:txn() == "broken" or state.transaction_lost
+end
+
+-- Runs the script, again when it failed and has `retries`. Inside a transaction a failed try is undone to where the
+-- script began; outside, what it committed stays.
+local function attempt(state, call)
+  local operation, conn = call.operation, state.conn
+  local tries = (opt(operation.config.retries) or 0) + 1
+  for try = 1, tries do
+    if state.transactional and tries > 1 then conn:exec "savepoint dex_operation" end
+    state.outcome.attempts = try
+    local ok, e = pcall(within_time, state, operation, function() scripts[operation.language](state, call) end)
+    if ok then return end
+    if try == tries or is_hopeless(state, e) then error(e, 0) end
+    local txn = conn:txn()
+    if state.transactional then
+      if txn == "idle" then error(e, 0) end
+      conn:exec "rollback to savepoint dex_operation"
+    elseif txn ~= "idle" then
+      conn:exec "rollback"
     end
+    state.run:log("warn", ("operation %s failed and is tried again (%d of %d): %s"):format(operation.name, try,
+      tries - 1, tostring(err.is(e) and e.message or e)))
+    loop.sleep(math.min(DELAY * 2 ^ (try - 1), LONGEST))
   end
-  run.results[#run.results + 1] = result
-  run:emit("node_end", result)
-  run:emit("operation_end", result)
-  return result
+end
+
+-- As a node ----------------------------------------------------------------------------------------------
+
+--- Whether an operation runs inside a transaction of its node.
+---@param operation dex.Operation
+---@return boolean
+function M.is_transactional(operation)
+  return operation.language ~= "python" and operation.config.transaction ~= false
+end
+
+--- The compile phase of a node that is an operation: its arguments, its context. From here on the state's run is a
+--- view of it that hides the call's secrets and remembers its log.
+---@param state dex.State
+function M.compile(state)
+  local operation = state.info.operation
+  state.call = state.call or M.prepare(state.run.project, operation)
+  if opt(operation.config.confirm) and not state.call.confirmed and not (state.run.job.given or {}).yes then
+    err.raise { code = 604, message = ("operation '%s' asks before it runs, and here it cannot"):format(
+      operation.name), file = operation.display, line = 1, hint = "--yes answers for all operations of a run" }
+  end
+  state.base_run = state.run
+  state.run = operation_result.recording(state.run, state)
+  state.context = context.operation(state)
+end
+
+--- The build phase: the script. May wait.
+---@param state dex.State
+function M.build(state)
+  state.outcome.rows = {}
+  if state.base_run.rehearsing and state.call.operation.language == "python" then
+    state.skipped = "a rehearsal runs no programs"
+    return
+  end
+  attempt(state, state.call)
+end
+
+--- Runs one operation as a task: with its hooks, to its record. Never raises for its own failure: the result says
+--- it. May wait; several may run at once. What it holds is given back when the waiting task is cancelled.
+---@param run table lua/run/init.lua's
+---@param call dex.OperationCall of M.prepare
+---@return table result as nodes have it (lua/run/node.lua), in run.results as well; `rows`: its result sets,
+---  `returned`: what it returned, `operation`: what is kept of it (lua/run/operation_result.lua)
+function M.run(run, call)
+  local node = call.operation.node
+  local item = { id = node.unique_id, kind = "operation", deps = {}, weight = 1, node = node }
+  require("run.node").execute(run, { item }, 1, call)
+  return call.result
+end
+
+--- Runs an operation as part of a hook: SQL and Lua in the hook's connection and transaction. May wait.
+---@param own table of lua/run/hooks.lua
+---@param operation dex.Operation
+---@param args table|nil dict
+function M.within(own, operation, args)
+  if opt(operation.config.confirm) then
+    err.raise { code = 604, message = ("operation '%s' asks before it runs: no hook can answer"):format(
+      operation.name) }
+  end
+  local call = M.prepare(own.run.project, operation, args)
+  local base, outcome = own.run, own.state.outcome
+  own.run = operation_result.hiding(own.run, call.secrets)
+  own.state.base_run = own.state.base_run or base
+  if operation.language == "sql" then
+    local sql = sql_of(operation, own.context, call.args)
+    own.record.sql = ""
+    if grants.is_empty(sql) then return end
+    own.record.sql = nil
+    for _, one in ipairs(own.inside and { sql } or grants.split(sql)) do own.execute(one) end
+    return
+  end
+  own.state.outcome = { rows = {} }
+  local before, before_run = own.state.transactional, own.state.run
+  own.state.transactional, own.state.run = own.inside, own.run
+  local ok, e = pcall(scripts[operation.language], own.state, call)
+  own.state.outcome, own.state.transactional, own.state.run = outcome, before, before_run
+  if not ok then error(e, 0) end
 end
 
 return M

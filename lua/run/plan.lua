@@ -12,6 +12,7 @@ local function is_executed(node)
   local kind = node.resource_type
   if kind == "model" then return node.config.materialized ~= "ephemeral" end
   return kind == "seed" or kind == "test" or kind == "snapshot" or kind == "unit_test" or kind == "function"
+    or kind == "operation"
 end
 
 --- Whether a run executes a node.

@@ -76,6 +76,37 @@ local function masker(values)
   end
 end
 
+--- The secrets of a project, the longest first.
+---@param project table
+---@return string[]
+function M.known(project) return gather(project) end
+
+-- Shorter ones stand in innocent text everywhere.
+local SHORTEST = 4
+
+--- A function that replaces these texts, also as they stand in JSON and where one goes over several lines. Texts of
+--- fewer than four letters are no secrets.
+---@param texts string[]
+---@return fun(text: string): string
+function M.of(texts)
+  local values, seen = {}, {}
+  local function add(v)
+    if #v >= SHORTEST and not seen[v] then
+      seen[v] = true
+      values[#values + 1] = v
+    end
+  end
+  for _, text in ipairs(texts) do
+    add(text)
+    add(json.encode(text):sub(2, -2))
+    if text:find "\n" then
+      for line in text:gmatch "[^\n]+" do add(line) end
+    end
+  end
+  table.sort(values, function(a, b) return #a > #b or #a == #b and a < b end)
+  return masker(values)
+end
+
 --- A function that replaces every secret of a project in a text.
 ---@param project table
 ---@return fun(text: string): string

@@ -100,34 +100,57 @@ local function closest(source, from, to, compiled)
   return best or templated
 end
 
+-- Finds the source lines of one compiled text.
+local function finder(source, compiled)
+  local from, into = split(source), split(compiled)
+  local known = anchors(into, from)
+  return function(line)
+    local wanted = into[line]
+    if not wanted then return nil, false end
+    local before, after = { 0, 0 }, { #into + 1, #from + 1 }
+    for _, pair in ipairs(known) do
+      if pair[1] == line then return pair[2], from[pair[2]] == wanted end
+      if pair[1] < line then
+        before = pair
+      elseif pair[1] < after[1] then
+        after = pair
+      end
+    end
+    local first, last = before[2] + 1, after[2] - 1
+    if after[1] - before[1] == after[2] - before[2] then
+      local same = before[2] + line - before[1]
+      return same, from[same] == wanted
+    end
+    local text = trim(wanted)
+    for i = first, last do
+      if trim(from[i]) == text then return i, from[i] == wanted end
+    end
+    return closest(from, first, last, wanted), false
+  end, #into
+end
+
 --- The source line that a line of the compiled text came from, or nil when nothing points to one.
 ---@param source string the file
 ---@param compiled string what it rendered to
 ---@param line integer 1-based line in `compiled`
 ---@return integer|nil line, boolean exact whether the text of both lines is the same
 function M.find(source, compiled, line)
-  local from, into = split(source), split(compiled)
-  local wanted = into[line]
-  if not wanted then return nil, false end
-  local before, after = { 0, 0 }, { #into + 1, #from + 1 }
-  for _, pair in ipairs(anchors(into, from)) do
-    if pair[1] == line then return pair[2], from[pair[2]] == wanted end
-    if pair[1] < line then
-      before = pair
-    elseif pair[1] < after[1] then
-      after = pair
-    end
+  return finder(source, compiled)(line)
+end
+
+--- The source line of every line of the compiled text; where nothing points to one, that of the line before.
+---@param source string
+---@param compiled string
+---@return integer[] below 0 where the two lines are not the same
+function M.map_all(source, compiled)
+  local find, count = finder(source, compiled)
+  local lines, last = {}, 1
+  for i = 1, count do
+    local line, exact = find(i)
+    last = line or last
+    lines[i] = exact and last or -last
   end
-  local first, last = before[2] + 1, after[2] - 1
-  if after[1] - before[1] == after[2] - before[2] then
-    local same = before[2] + line - before[1]
-    return same, from[same] == wanted
-  end
-  local text = trim(wanted)
-  for i = first, last do
-    if trim(from[i]) == text then return i, from[i] == wanted end
-  end
-  return closest(from, first, last, wanted), false
+  return lines
 end
 
 -- The pieces of a source line: {from, literal} and {from} for a {{ ... }}, a {% ... %} or a {# ... #}.

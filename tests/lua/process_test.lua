@@ -62,7 +62,8 @@ end)
 
 test("what a program leaves running in its group ends with it", function()
   local got = finish(sh "sleep 60 & echo $!")
-  local state = child.run { argv = { "sh", "-c", "cat /proc/" .. got.stdout:match "%d+" .. "/stat 2>/dev/null" } }.stdout
+  local argv = { "sh", "-c", "cat /proc/" .. got.stdout:match "%d+" .. "/stat 2>/dev/null" }
+  local state = child.run({ argv = argv }).stdout
   eq(state == "" or state:find "%) Z " ~= nil, true)
 end)
 

@@ -140,9 +140,11 @@ function Project:run(command, given)
   if not all.operation then steps.select(job) end
   if all.operation then
     local operation = job.project.operations[all.operation]
-    job.operation = { operation = operation, args = value.from_lua(all.args or {}) }
-    if getmetatable(job.operation.args) == value.List then job.operation.args = value.dict() end
+    local args = value.from_lua(all.args or {})
+    if getmetatable(args) == value.List then args = value.dict() end
+    job.operation = require("run.operation").prepare(job.project, operation, args)
   end
+  job.connection = self.params
   job.pool = db.pool(self.params, { size = job.project.profile.threads })
   local ok, outcome = pcall(require("run").execute, job)
   job.pool:close()
