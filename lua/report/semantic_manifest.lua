@@ -142,7 +142,7 @@ local function configuration(project)
       if node.name == LEGACY_SPINE then legacy = node end
     end
   end
-  if legacy and next(project.semantic_models) then
+  if legacy and #value.keys(project.semantic_models) > 0 then
     fine = true
     if not opt(legacy.time_spine) then
       tables[1] = dict("location", value.or_none(opt(legacy.relation_name)), "column_name", "date_day", "grain", "day")
@@ -189,7 +189,7 @@ end
 ---@return dex.Error|nil warning when semantic models have no time spine, without which MetricFlow makes no query
 function M.make(project)
   local config, fine = configuration(project)
-  local first = next(project.semantic_models) and select(2, next(project.semantic_models))
+  local first = project.semantic_models[value.keys(project.semantic_models)[1]]
   local warning
   if first and not fine then
     warning = err.new { code = 148, message = "the semantic layer has no time spine with days or less",
