@@ -20,7 +20,7 @@ struct encoder {
     const void *dict_meta, *list_meta, *tuple_meta; /* identities only */
     const char *item_end, *key_end;                 /* "," and ":" with their spaces */
     int indent;                                     /* -1: one line */
-    int sort_keys, ascii, depth;
+    int sort_keys, ascii, exact, depth;
 };
 
 static int fail(struct encoder *e, int index)
@@ -31,6 +31,15 @@ static int fail(struct encoder *e, int index)
         name = lua_tostring(L, -1);
     lua_err_pushf(L, JSON_BAD_VALUE, "a value of type %s cannot be written as JSON", name);
     return lua_error(L);
+}
+
+/* Raises when what is written would not come back as it was. */
+static void refuse_inexact(struct encoder *e, const char *what)
+{
+    if (!e->exact)
+        return;
+    lua_err_pushf(e->L, JSON_BAD_VALUE, "%s cannot be written as JSON without a loss", what);
+    lua_error(e->L);
 }
 
 /* One UTF-8 character at `p`, or 0xfffd for a byte that begins none; `*n` bytes long. */
@@ -84,7 +93,10 @@ static void write_string(struct encoder *e, const char *text, size_t len)
         size_t n = 1;
         const char *simple = *p < 0x80 ? strchr("\"\"\\\\\bb\ff\nn\rr\tt", *p) : NULL;
         if (*p >= 0x80) {
-            write_unicode(out, read_utf8(p, (size_t)(end - p), &n));
+            unsigned c = read_utf8(p, (size_t)(end - p), &n);
+            if (n == 1)
+                refuse_inexact(e, "text that is no UTF-8");
+            write_unicode(out, c);
         } else if (simple && *p) {
             buf_putc(out, '\\');
             buf_putc(out, simple[1]);
@@ -176,6 +188,8 @@ static void write_key(struct encoder *e, int index)
     lua_State *L = e->L;
     char number[NUMBER_SIZE];
     size_t len;
+    if (lua_type(L, index) != LUA_TSTRING)
+        refuse_inexact(e, "a key that is no text");
     switch (lua_type(L, index)) {
     case LUA_TSTRING: {
         const char *text = lua_tolstring(L, index, &len);
@@ -242,6 +256,7 @@ static int is_tuple(struct encoder *e, const void *meta)
 static void write_object(struct encoder *e, int index)
 {
     lua_State *L = e->L;
+    refuse_inexact(e, "an object");
     if (luaL_getmetafield(L, index, "__tojson") == LUA_TNIL) {
         if (lua_isnil(L, DEFAULT)) {
             fail(e, index);
@@ -266,6 +281,8 @@ static void write_table(struct encoder *e, int index)
         meta = lua_topointer(L, -1);
         tuple = meta != e->dict_meta && meta != e->list_meta && is_tuple(e, meta);
         lua_pop(L, 1);
+        if (tuple)
+            refuse_inexact(e, "a tuple");
     }
     if (meta && meta == e->dict_meta)
         write_dict(e, index);
@@ -330,6 +347,7 @@ static void read_options(struct encoder *e)
     int compact = flag(L, "compact", 0);
     e->sort_keys = flag(L, "sort_keys", 0);
     e->ascii = flag(L, "ascii", 1);
+    e->exact = flag(L, "exact", 0);
     if (lua_getfield(L, OPTIONS, "indent") != LUA_TNIL && !value_is_none(L, -1)) {
         lua_Integer indent = luaL_checkinteger(L, -1);
         luaL_argcheck(L, indent >= 0 && indent <= 64, 2, "indent must be between 0 and 64");

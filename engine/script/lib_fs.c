@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "script/embed.h"
+#include "script/lib_cache.h"
 #include "script/libs.h"
 #include "script/lua_buf.h"
 #include "script/lua_err.h"
@@ -34,7 +35,15 @@ static int fs_read(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     struct buf *text = lua_buf_push(L);
     struct err e = ERR_INIT;
-    if (file_read(path, text, &e) < 0)
+    struct stat st;
+    int known = cache_is_watching(L) && stat(path, &st) == 0;
+    int bad = file_read(path, text, &e) < 0;
+    cache_note(L, INPUTS_READ, path, known ? &st : NULL,
+               bad          ? NULL
+               : text->data ? text->data
+                            : "",
+               text->len);
+    if (bad)
         return lua_err_raise(L, &e);
     lua_buf_finish(L, -1);
     return 1;
@@ -79,15 +88,21 @@ static int fs_append(lua_State *L)
 /* fs.exists(path) -> whether anything is there (a broken link is not) */
 static int fs_exists(lua_State *L)
 {
-    lua_pushboolean(L, access(luaL_checkstring(L, 1), F_OK) == 0);
+    const char *path = luaL_checkstring(L, 1);
+    int there = access(path, F_OK) == 0;
+    cache_note(L, INPUTS_EXISTS, path, NULL, there ? "" : NULL, 0);
+    lua_pushboolean(L, there);
     return 1;
 }
 
 /* fs.isdir(path) -> whether it is a folder, or a link to one */
 static int fs_isdir(lua_State *L)
 {
+    const char *path = luaL_checkstring(L, 1);
     struct stat st;
-    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 && S_ISDIR(st.st_mode));
+    int is = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    cache_note(L, INPUTS_ISDIR, path, NULL, is ? "" : NULL, 0);
+    lua_pushboolean(L, is);
     return 1;
 }
 
@@ -100,10 +115,15 @@ static int fs_stat(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     struct stat st;
     if (stat(path, &st) < 0) {
+        cache_note(L, INPUTS_SIZE, path, NULL, NULL, 0);
         if (nothing_there(errno))
             return 0;
         return fail(L, "cannot look at the file", path);
     }
+    char answer[48];
+    int len = snprintf(answer, sizeof answer, "%lld %d", (long long)st.st_size,
+                       (int)(st.st_mode & S_IFMT));
+    cache_note(L, INPUTS_SIZE, path, NULL, answer, (size_t)len);
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, st.st_size);
     lua_setfield(L, -2, "size");
@@ -164,12 +184,23 @@ static int fs_temporary(lua_State *L)
     return 1;
 }
 
+/* fs.chmod(path, mode): mode as the system has it, such as 0x180 for 0600 */
+static int fs_chmod(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (chmod(path, (mode_t)luaL_checkinteger(L, 2)) < 0)
+        return fail(L, "cannot change who may read the file", path);
+    return 0;
+}
+
 /* fs.realpath(path) -> the absolute path without links, or nil when there is nothing */
 static int fs_realpath(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     char real[PATH_MAX];
-    if (!realpath(path, real)) {
+    const char *found = realpath(path, real);
+    cache_note(L, INPUTS_REAL, path, NULL, found, found ? strlen(found) : 0);
+    if (!found) {
         if (nothing_there(errno))
             return 0;
         return fail(L, "cannot find the path", path);
@@ -184,15 +215,6 @@ static int fs_cwd(lua_State *L)
     char dir[PATH_MAX];
     if (!getcwd(dir, sizeof dir))
         return fail(L, "cannot find the current folder", ".");
-/* fs.chmod(path, mode): mode as the system has it, such as 0x180 for 0600 */
-static int fs_chmod(lua_State *L)
-{
-    const char *path = luaL_checkstring(L, 1);
-    if (chmod(path, (mode_t)luaL_checkinteger(L, 2)) < 0)
-        return fail(L, "cannot change who may read the file", path);
-    return 0;
-}
-
     lua_pushstring(L, dir);
     return 1;
 }
@@ -218,12 +240,15 @@ static void push_paths(lua_State *L, const struct buf *paths)
     }
 }
 
-static int gather(lua_State *L, int (*walk)(const char *, file_walk_fn, void *, struct err *))
+static int gather(lua_State *L, enum inputs_kind kind,
+                  int (*walk)(const char *, file_walk_fn, void *, struct err *))
 {
     const char *dir = luaL_checkstring(L, 1);
     struct buf *paths = lua_buf_push(L);
     struct err e = ERR_INIT;
-    if (walk(dir, collect, paths, &e) < 0)
+    int bad = walk(dir, collect, paths, &e) < 0;
+    cache_note(L, kind, dir, NULL, bad ? NULL : paths->data ? paths->data : "", paths->len);
+    if (bad)
         return lua_err_raise(L, &e);
     push_paths(L, paths);
     return 1;
@@ -232,13 +257,13 @@ static int gather(lua_State *L, int (*walk)(const char *, file_walk_fn, void *, 
 /* fs.walk(dir) -> the relative paths of all files below it, sorted by bytes; see file_walk */
 static int fs_walk(lua_State *L)
 {
-    return gather(L, file_walk);
+    return gather(L, INPUTS_WALK, file_walk);
 }
 
 /* fs.list(dir) -> the names in it, sorted by bytes */
 static int fs_list(lua_State *L)
 {
-    return gather(L, file_list);
+    return gather(L, INPUTS_LIST, file_list);
 }
 
 static const luaL_Reg fs_functions[] = {

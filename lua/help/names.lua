@@ -20,9 +20,10 @@ local function of_node(add, node)
   for _, tag in ipairs(opt(node.tags) or {}) do add("tag", "tag:" .. tag) end
 end
 
---- Writes the names of a project. A folder that cannot be written to is none of the command's business.
+--- The names of a project, as they stand in the file.
 ---@param project dex.Project
-function M.write(project)
+---@return string
+function M.text(project)
   local lines, seen = {}, {}
   local function add(kind, name)
     local line = kind .. "\t" .. name
@@ -39,9 +40,15 @@ function M.write(project)
   end
   for _, name in ipairs(project.profile.targets or {}) do add("target", name) end
   table.sort(lines)
+  return table.concat(lines, "\n") .. "\n"
+end
+
+--- Writes the names of a project. A folder that cannot be written to is none of the command's business.
+---@param project dex.Project
+function M.write(project)
   pcall(function()
     fs.mkdirs(project.target_path)
-    fs.update(project.target_path .. "/" .. FILE, table.concat(lines, "\n") .. "\n")
+    fs.update(project.target_path .. "/" .. FILE, project.stored and project.stored:text "names" or M.text(project))
   end)
 end
 

@@ -76,6 +76,8 @@ M.options = {
     help = "Colours even without a terminal; NO_COLOR is honoured" },
   { name = "use-colors-file", env = "DBT_USE_COLORS_FILE", negatable = true, help = "Colours in the log file" },
   { name = "write-json", env = "DBT_WRITE_JSON", negatable = true, help = "--no-write-json writes no artifacts" },
+  { name = "partial-parse", env = "DBT_PARTIAL_PARSE", negatable = true,
+    help = "--no-partial-parse reads every file, whatever target/partial_parse.dex holds" },
   { name = "invocation-id", arg = "UUID", uuid = true, env = "DBT_INVOCATION_ID",
     help = "What logs and artifacts are marked with" },
   { name = "store-failures", env = "DBT_STORE_FAILURES", negatable = true,
@@ -124,7 +126,7 @@ M.options = {
 
 -- Options of dbt about things that are otherwise here: its parser, its caches, its service. Scripts that give them
 -- go on.
-local ignored = [[partial-parse partial-parse-file-diff static-parser use-experimental-parser
+local ignored = [[partial-parse-file-diff static-parser use-experimental-parser
   populate-cache cache-selected-only log-cache-events send-anonymous-usage-stats use-fast-test-edges introspect
   hints-enabled show-all-deprecations snowflake-projects-otel show-resource-report inject-ephemeral-ctes
   partial-parse-file-path=FILE maximum-seed-size-mib=N sqlparse=YAML]]
@@ -146,7 +148,7 @@ for _, row in ipairs(refused) do
 end
 
 local connection = { "target", "profile", "profiles-dir", "project-dir", "vars", "no-deps", "version-check",
-  "single-threaded" }
+  "partial-parse", "single-threaded" }
 local logging = { "log-format", "log-level", "debug", "quiet", "print", "use-colors", "printer-width", "warn-error",
   "warn-error-options", "log-path", "log-level-file", "log-format-file", "log-file-max-bytes", "use-colors-file",
   "target-path", "write-json", "invocation-id" }

@@ -1,6 +1,7 @@
 --- What a template inside profiles.yml, the project file or a properties file sees. Nodes and hooks have
 -- contexts of their own: lua/run/context.lua.
 
+local asked = require "project.asked"
 local env = require "dex.env"
 local err = require "err"
 local jinja = require "jinja"
@@ -25,6 +26,7 @@ function M.env_var(secrets)
         :format(name), hint = "secrets would end up in compiled SQL and artifacts" }
     end
     local found = env.get(name)
+    asked.name("env", name)
     if found == nil then
       if default == value.none then
         local names = {}

@@ -17,7 +17,7 @@ local function add_name(index, name, node)
     by_package = {}
     index[name] = by_package
   end
-  by_package[node.package_name] = by_package[node.package_name] or node
+  by_package[node.package_name] = by_package[node.package_name] or node.unique_id
 end
 
 local function add_ref(index, node)
@@ -27,7 +27,8 @@ local function add_ref(index, node)
   if version == opt(node.latest_version) then add_name(index, node.name, node) end
 end
 
---- Indexes the nodes by their names, for M.find_ref and M.find_source; M.resolve does it again with all nodes.
+--- Indexes the nodes by their names, for M.find_ref and M.find_source; M.resolve does it again with all nodes. What it
+--- holds are unique_ids, by name and package.
 ---@param project table
 function M.index(project)
   local index = { refs = {}, sources = {}, functions = {}, metrics = {}, disabled_refs = {}, disabled_sources = {},
@@ -59,17 +60,19 @@ local function any(by_package)
   return by_package[packages[1]], packages
 end
 
--- dbt's order of packages: the one that is named, else the root, the node's own, any.
+-- dbt's order of packages: the one that is named, else the root, the node's own, any. Gives the unique_id.
 local function search(project, index, key, from, package)
   local by_package = index[key]
   if not by_package then return nil end
   if package then return by_package[package] end
   local found = by_package[project.name] or by_package[from]
   if found then return found end
-  local node, packages = any(by_package)
+  local id, packages = any(by_package)
   if packages[2] then return nil, packages end
-  return node
+  return id
 end
+
+local function disabled_node(project, id) return id and project.disabled[id] and project.disabled[id][1] end
 
 --- The node that a ref() means.
 ---@param project table
@@ -82,9 +85,9 @@ end
 ---@return string[]|nil packages several packages that have the name, none of which comes first
 function M.find_ref(project, from, name, package, version)
   local key = version ~= nil and ("%s.v%s"):format(name, tostring(version)) or name
-  local node, packages = search(project, project.index.refs, key, from, package)
-  if node then return node end
-  return nil, (search(project, project.index.disabled_refs, key, from, package)), packages
+  local id, packages = search(project, project.index.refs, key, from, package)
+  if id then return project.nodes[id] end
+  return nil, disabled_node(project, (search(project, project.index.disabled_refs, key, from, package))), packages
 end
 
 --- The source table that a source() means.
@@ -92,9 +95,9 @@ end
 ---@return table|nil disabled
 function M.find_source(project, from, source, name)
   local key = source .. "." .. name
-  local node = search(project, project.index.sources, key, from)
-  if node then return node end
-  return nil, (search(project, project.index.disabled_sources, key, from))
+  local id = search(project, project.index.sources, key, from)
+  if id then return project.sources[id] end
+  return nil, disabled_node(project, (search(project, project.index.disabled_sources, key, from)))
 end
 
 -- kind -> the two indexes of a project
@@ -111,11 +114,11 @@ local others = { ["function"] = { "functions", "disabled_functions" }, metric = 
 ---@return string[]|nil names all that there are, when none was found
 function M.find_other(project, kind, from, name, package)
   local index, disabled = project.index[others[kind][1]], project.index[others[kind][2]]
-  local node = search(project, index, name, from, package)
-  if node then return node end
+  local id = search(project, index, name, from, package)
+  if id then return members.get(project, id) end
   local names = {}
   for known in pairs(index) do names[#names + 1] = known end
-  return nil, (search(project, disabled, name, from, package)), names
+  return nil, disabled_node(project, (search(project, disabled, name, from, package))), names
 end
 
 --- The names that ref() knows.

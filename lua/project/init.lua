@@ -1,6 +1,7 @@
 --- A project: everything that its files say, resolved and checked. Loading reads files and runs templates with
 -- `execute` false; it touches no database. The steps below are in order, each needs the ones before it.
 
+local cache = require "project.cache"
 local checks = require "project.checks"
 local collecting = require "project.collecting"
 local config = require "project.config"
@@ -129,10 +130,26 @@ local function forget_entries(project)
   for _, package in ipairs(project.packages) do package.walked, package.folders = nil, nil end
 end
 
-local function load(opts)
-  local project = new_project(opts)
-  load_settings(project, opts)
-  project.problems:check()
+-- Run hooks and operations stand in the project file and in few files: they are read even when all else is kept. Their
+-- nodes are the kept ones, since those know what they depend on.
+local function restore(project, kept)
+  macros.load(project, true)
+  kept:restore(project)
+  local beside = setmetatable({ nodes = value.dict(), info = {}, problems = problems.new(),
+    entries = { operations = kept:operation_entries(project) } }, { __index = project })
+  run_hooks.load(beside)
+  operations.load(beside)
+  project.run_hooks, project.operations = beside.run_hooks, beside.operations
+  for id, info in pairs(beside.info) do project.info[id] = info end
+  for _, operation in pairs(project.operations) do
+    if operation.node then operation.node = project.nodes[operation.unique_id] end
+  end
+  project.warnings = project.problems.warnings
+  return project
+end
+
+-- Everything that is read from the project's files. Gives the entries of operations.
+local function read(project)
   macros.load(project)
   docs.load(project)
   local broken = #project.problems.errors -- what uses a broken macro would fail for that alone
@@ -160,7 +177,24 @@ local function load(opts)
   config.check_unused(project)
   project.problems:check()
   project.warnings = project.problems.warnings
+  local of_operations = project.entries.operations
   forget_entries(project)
+  return of_operations
+end
+
+local function load(opts)
+  local project = new_project(opts)
+  load_settings(project, opts)
+  project.problems:check()
+  local kept = opts.keep and cache.find(project)
+  if kept then return restore(project, kept) end
+  local key = opts.keep and cache.watch(project)
+  local ok, result = pcall(read, project)
+  if not ok then
+    cache.forget()
+    error(result, 0)
+  end
+  project.not_kept = key and cache.save(project, key, result)
   return project
 end
 
@@ -169,7 +203,8 @@ end
 ---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer,
 ---  vars?: table, command?: string, flags?: table, target_path?: string,
 ---  version_check?: boolean, invocation_id?: string, started_at?: number,
----  args?: table, install?: fun(package: table)} `install` brings packages that are missing
+---  args?: table, install?: fun(package: table), keep?: boolean} `install` brings packages that are missing; with
+---  `keep` the parse cache is used
 ---@return dex.Project
 function M.load(opts)
   return collecting.rest(load, opts)

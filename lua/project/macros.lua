@@ -155,15 +155,16 @@ end
 
 --- Fills project.macros (by unique_id), project.macro_list (in order) and project.macro_index (package -> name
 --- -> macro). The root project's
---- macros are compiled at once, so that their errors are found.
+--- macros are compiled at once, so that their errors are found, unless they are known to have none.
 ---@param project table
-function M.load(project)
+---@param sound? boolean they are known to compile
+function M.load(project, sound)
   project.macros, project.macro_index, project.macro_list = {}, {}, {}
   project.template_operations = { filter = {}, test = {} }
   load_builtin(project)
   for _, package in ipairs(project.packages) do load_package(project, package) end
   jinja.extend(project.template_operations.filter, project.template_operations.test)
-  for _, macro in ipairs(project.macro_list) do
+  for _, macro in ipairs(sound and {} or project.macro_list) do
     if macro.package_name == project.name and not rawget(macro, "fn") then
       project.problems:try({ file = macro.file }, function() return macro.template end)
     end

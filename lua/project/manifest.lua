@@ -107,23 +107,36 @@ local function group_map(project)
   return map
 end
 
---- The manifest as a dict.
+--- The parts of the manifest in their order.
+M.order = { "metadata", "nodes", "sources", "macros", "docs", "exposures", "metrics", "groups", "selectors", "disabled",
+  "parent_map", "child_map", "group_map", "saved_queries", "semantic_models", "unit_tests", "functions" }
+
+--- Those that are the same as long as the project's files are.
+M.fixed = { "macros", "docs", "groups", "disabled", "parent_map", "child_map", "group_map" }
+
+local makers = { metadata = metadata, macros = all_macros, group_map = group_map,
+  selectors = selectors.for_manifest,
+  parent_map = function(project) return sorted_map(project, project.parents) end,
+  child_map = function(project) return sorted_map(project, project.children) end }
+
+--- One part of the manifest.
 ---@param project table
+---@param name string
 ---@return table
-function M.make(project)
-  return dict("metadata", metadata(project), "nodes", project.nodes, "sources", project.sources, "macros",
-    all_macros(project), "docs", project.docs, "exposures", project.exposures, "metrics", project.metrics, "groups",
-    project.groups, "selectors", selectors.for_manifest(project), "disabled", project.disabled, "parent_map",
-    sorted_map(project, project.parents), "child_map", sorted_map(project, project.children), "group_map",
-    group_map(project), "saved_queries", project.saved_queries, "semantic_models", project.semantic_models,
-    "unit_tests", project.unit_tests, "functions", project.functions)
+function M.part(project, name)
+  local make = makers[name]
+  if make then return make(project) end
+  return project[name]
 end
 
 --- Writes the manifest.
 ---@param project table
 ---@param path string
 function M.write(project, path)
-  fs.write(path, secrets.encode(M.make(project)))
+  if project.stored then return project.stored:write_manifest(project, path) end
+  local content = dict()
+  for _, name in ipairs(M.order) do content[name] = M.part(project, name) end
+  fs.write(path, secrets.encode(content))
 end
 
 return M

@@ -21,7 +21,7 @@ end
 ---@return table|nil
 function M.get(project, id)
   for _, group in ipairs(M.groups) do
-    local found = rawget(project[group], id)
+    local found = project[group][id]
     if found then return found end
   end
 end
@@ -31,7 +31,7 @@ end
 ---@param id string
 ---@return table|nil
 function M.runnable(project, id)
-  return rawget(project.nodes, id) or rawget(project.functions, id) or rawget(project.unit_tests, id)
+  return project.nodes[id] or project.functions[id] or project.unit_tests[id]
 end
 
 --- Calls fn(id, member) for every member.

@@ -204,6 +204,11 @@ local Info = { __index = function(info, key)
   return template
 end }
 
+--- Makes what stands beside a node compile the node's `template` when that is first read.
+---@param info table
+---@return table the same
+function M.with_template(info) return setmetatable(info, Info) end
+
 -- Beside the node: what is not serialised. `template` is compiled when it is first read.
 local function new_info(candidate, source, line)
   local file = candidate.file

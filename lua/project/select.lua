@@ -52,7 +52,7 @@ local member = members.get
 
 local function is_test(project, id)
   local node = project.nodes[id]
-  return node ~= nil and node.resource_type == "test" or rawget(project.unit_tests, id) ~= nil
+  return node ~= nil and node.resource_type == "test" or project.unit_tests[id] ~= nil
 end
 
 local function all_in(ids, set)
@@ -95,7 +95,7 @@ local function take_waiting(project, direct, indirect, mode)
   local set = mode == "buildable" and union(union({}, direct), walk(direct, project.parents, math.huge)) or direct
   local chosen = union({}, direct)
   for id in pairs(indirect) do
-    if not direct[id] and rawget(project.nodes, id) and all_in(project.parents[id], set) then chosen[id] = true end
+    if not direct[id] and project.nodes[id] and all_in(project.parents[id], set) then chosen[id] = true end
   end
   return chosen
 end

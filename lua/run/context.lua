@@ -3,6 +3,7 @@
 -- the variables and functions below. Making one for each of 10,000 nodes therefore costs almost nothing.
 
 local adapter = require "run.adapter"
+local asked = require "project.asked"
 local builtins = require "run.builtins"
 local columns = require "run.column"
 local config_object = require "run.config_object"
@@ -16,7 +17,9 @@ local project_context = require "project.context"
 local relations = require "run.relation"
 local resolve = require "run.resolve"
 local runtime_config = require "run.runtime_config"
+local members_of_project = require "project.members"
 local statement = require "run.statement"
+local stored = require "project.stored"
 local value = require "jinja.value"
 local vars = require "project.vars"
 
@@ -344,10 +347,12 @@ function members.selected_resources(state)
 end
 
 function members.invocation_args_dict(state)
+  asked.all("args")
   return opt(state.run and state.run.args) or opt(state.project.args) or value.dict()
 end
 
 function members.dbt_metadata_envs()
+  asked.all("custom_env")
   local found, names = value.dict(), {}
   local all = require("dex.env").all()
   for name in pairs(all) do
@@ -364,6 +369,7 @@ function members.graph(state)
   local project = state.project
   local graph = graphs[project]
   if not graph then
+    for _, group in ipairs(members_of_project.groups) do stored.complete(project[group]) end
     graph = value.dict("nodes", project.nodes, "sources", project.sources, "exposures", project.exposures, "groups",
       project.groups, "metrics", project.metrics, "semantic_models", project.semantic_models, "saved_queries",
       project.saved_queries, "unit_tests", project.unit_tests, "functions", project.functions)

@@ -1,5 +1,7 @@
 --- `flags` in templates: what the command line says, under dbt's names: FULL_REFRESH, WHICH, STORE_FAILURES, ...
 
+local asked = require "project.asked"
+local printing = require "jinja.printing"
 local value = require "jinja.value"
 
 local M = {}
@@ -22,6 +24,7 @@ local defaults = {
 
 local function lookup(flags, name)
   local lower = name:lower()
+  asked.name("flags", lower)
   for _, from in ipairs(flags.from) do
     local v = rawget(from, lower)
     if v ~= nil then return v end
@@ -40,6 +43,7 @@ Flags.__index = function(flags, name)
 end
 Flags.__contains = function(flags, name) return lookup(flags, name) ~= nil end
 Flags.__pairs = function(flags)
+  asked.all("args")
   local seen, order = {}, {}
   for _, from in ipairs { table.unpack(flags.from), defaults } do
     for name in next, from do
@@ -69,6 +73,16 @@ function M.new(project, run)
   }
   return setmetatable({ from = { own, project.flags or {}, opt(project.args) or {},
     project.config and opt(project.config.flags) or {} } }, Flags)
+end
+
+--- What a flag is while files are parsed, as text that tells one value from another.
+---@param project table
+---@param name string in lower case
+---@return string
+function M.fingerprint(project, name)
+  local v = lookup(M.new(project), name)
+  if type(v) == "table" and not getmetatable(v) then v = value.list(table.move(v, 1, #v, 1, {})) end
+  return printing.repr(value.or_none(v))
 end
 
 --- The flags of a state: one object for a run.

@@ -32,7 +32,7 @@ end
 function M.plan(project, selected)
   local nodes = {}
   for _, id in ipairs(selected) do
-    local source = rawget(project.sources, id)
+    local source = project.sources[id]
     if source and M.is_checked(source) then
       nodes[#nodes + 1] = { id = id, kind = "source", deps = {}, weight = 1, node = source }
     end

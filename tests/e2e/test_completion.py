@@ -33,7 +33,7 @@ def test_commands_and_options(words):
     assert {"build", "ls", "list", "docs", "operation"} <= set(words(""))
     assert words("run", "--full") == ["--full-refresh"]
     assert words("--target", "x", "run", "--no-pr") == ["--no-print"]
-    assert "--partial-parse" not in words("run", "--")
+    assert "--static-parser" not in words("run", "--")
     assert words("nothing", "--") == []
 
 

@@ -1,0 +1,58 @@
+/*
+ * A file of byte strings, each found by its number without reading the others. Written once, as a
+ * whole; a file that is cut short or changed anywhere is told by its checksum.
+ */
+#ifndef DEX_BASE_CHUNKS_H
+#define DEX_BASE_CHUNKS_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+struct chunk_writer;
+struct chunk_file;
+
+/*
+ * A file in the making: a neighbour of `path`, which it replaces in one step when it is finished.
+ * Gives NULL with code 110 when it cannot be created. The caller frees it.
+ */
+struct chunk_writer *chunk_writer_new(const char *path, struct err *e);
+
+/* Adds a chunk; the first has the number 0. A failure to write shows when the file is finished. */
+void chunk_writer_add(struct chunk_writer *w, const void *data, size_t len);
+
+/* How many chunks there are. */
+size_t chunk_writer_count(const struct chunk_writer *w);
+
+/* Puts the file in its place; code 110 when anything of it could not be written. */
+MUST_CHECK int chunk_writer_finish(struct chunk_writer *w, struct err *e);
+
+/* Frees it, and removes what was not finished. NULL is allowed. */
+void chunk_writer_free(struct chunk_writer *w);
+
+/*
+ * Opens a file and checks all of it. Gives NULL when there is none, when it cannot be read, and
+ * when it is not exactly as it was written: none of these is worth more words, since the file can
+ * be made again. The caller frees it; it stays whole when another file takes its name meanwhile.
+ */
+struct chunk_file *chunk_file_open(const char *path);
+
+/* How many chunks there are. */
+size_t chunk_file_count(const struct chunk_file *f);
+
+/*
+ * Adds chunks `from` to `to`, both included and both there, to `out`. Code 110 when the file has
+ * become unreadable.
+ */
+MUST_CHECK int chunk_file_read(struct chunk_file *f, size_t from, size_t to, struct buf *out,
+                               struct err *e);
+
+/* Writes the same to an open descriptor, a piece at a time; code 110. */
+MUST_CHECK int chunk_file_copy(struct chunk_file *f, size_t from, size_t to, int fd, struct err *e);
+
+/* Closes it; NULL is allowed. */
+void chunk_file_free(struct chunk_file *f);
+
+#endif

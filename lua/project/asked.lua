@@ -1,0 +1,39 @@
+--- What templates ask while a project is loaded, beside files: a load that is kept (lua/project/cache.lua) holds as
+-- long as the answers stay the same. One project is loaded at a time.
+
+local M = {}
+
+---@class dex.Asked
+---@field env table<string, boolean> names of environment variables
+---@field flags table<string, boolean> names of flags, in lower case
+---@field args boolean all arguments of the command line
+---@field custom_env boolean the variables that go into metadata
+
+---@type dex.Asked|nil
+local current
+
+--- From now on what is asked is noted.
+function M.begin() current = { env = {}, flags = {}, args = false, custom_env = false } end
+
+--- Ends that, and gives what was noted; nil when nothing has begun.
+---@return dex.Asked|nil
+function M.finish()
+  local asked = current
+  current = nil
+  return asked
+end
+
+--- Notes the name of an environment variable or flag.
+---@param kind "env"|"flags"
+---@param name string
+function M.name(kind, name)
+  if current then current[kind][name] = true end
+end
+
+--- Notes that everything of a kind was asked for.
+---@param kind "args"|"custom_env"
+function M.all(kind)
+  if current then current[kind] = true end
+end
+
+return M

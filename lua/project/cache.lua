@@ -1,0 +1,328 @@
+--- The parse cache: a loaded project in a file of its target folder, so that the next command reads none of the
+-- project's files. It holds as long as everything that the load has asked gives the same answers: settings, variables,
+-- environment, flags, and each file and folder (engine/base/inputs.h). What cannot be told, or written to a file and
+-- come back as it was, is never kept: the project is read then, as it is after any change.
+--
+-- The file is a row of texts (engine/base/chunks.h): for each group of members first their JSON as it stands in the
+-- manifest, then what stands beside each; parts of the project by name; last, the questions to the file system, and
+-- the table of contents. Members are read from it one by one, when somebody asks for them (lua/project/stored.lua).
+
+local asked = require "project.asked"
+local cache = require "dex.cache"
+local env = require "dex.env"
+local err = require "err"
+local flags = require "run.flags"
+local fs = require "dex.fs"
+local hash = require "dex.hash"
+local json = require "dex.json"
+local manifest = require "project.manifest"
+local members = require "project.members"
+local printing = require "jinja.printing"
+local root = require "project.root"
+local secrets = require "run.secrets"
+local stored = require "project.stored"
+local value = require "jinja.value"
+
+local M = {}
+
+local dict, list, none, opt = value.dict, value.list, value.none, value.opt
+
+--- The file's name below the target folder.
+M.FILE = "partial_parse.dex"
+
+local FORMAT = 1
+
+local function path_of(project) return project.target_path .. "/" .. M.FILE end
+
+local exact = { exact = true }
+
+local function encode(v) return json.encode(v, exact) end
+
+-- What a load depends on ------------------------------------------------------------------------------
+
+local function settings_text(package)
+  local name = package.file:match("[^/]+$")
+  return fs.read(package.dir .. "/" .. name)
+end
+
+local function packages_of(project)
+  local found = {}
+  for i, package in ipairs(project.packages) do
+    found[i] = table.concat({ package.name, package.dir, package.prefix, settings_text(package),
+      printing.repr(package.config), printing.repr(project.vars.files[package.name] or none) }, "\0")
+  end
+  return table.concat(found, "\0\0")
+end
+
+-- Whether the project's Lua may ask the system anything by itself.
+local function has_free_lua(project)
+  local package = project.packages[1]
+  for _, file in ipairs(require("project.files").find(package, package.paths.macro, { ".lua" })) do
+    local text = fs.read(file.abs)
+    if text:find("%f[%w_]io%f[^%w_]") or text:find("%f[%w_]os%f[^%w_]") then return true end
+  end
+  return false
+end
+
+-- The settings of a load as one checksum; nil when the load is not to be kept.
+local function key_of(project)
+  local program = cache.program()
+  if not program or opt(env.get "DEX_LUA") then return nil end
+  local profile = project.profile
+  local parts = { tostring(FORMAT), program, root.dbt_version, project.root, project.file, project.target_path,
+    printing.repr(profile.target), profile.type, table.concat(profile.adapter_types, " "),
+    printing.repr(project.vars.cli), tostring(project.flags.store_failures), packages_of(project),
+    table.concat(secrets.known(project), "\0") }
+  return hash.sha256(table.concat(parts, "\0\0\0"))
+end
+
+local function custom_env()
+  local found = {}
+  for name, v in pairs(env.all()) do
+    if name:find("^DBT_ENV_CUSTOM_ENV_") then found[#found + 1] = name .. "=" .. v end
+  end
+  table.sort(found)
+  return hash.sha256(table.concat(found, "\0"))
+end
+
+local function sorted(set)
+  local names = {}
+  for name in pairs(set) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The answers to what templates ask, as a dict; values of the environment only as checksums.
+local function answers(project, of)
+  local found = dict("env", dict(), "flags", dict(), "args", none, "custom_env", none)
+  for _, name in ipairs(sorted(of.env)) do
+    local v = env.get(name)
+    found.env[name] = v and hash.sha256(v) or none
+  end
+  for _, name in ipairs(sorted(of.flags)) do found.flags[name] = hash.sha256(flags.fingerprint(project, name)) end
+  if of.args then
+    found.args = hash.sha256(printing.repr(value.or_none(project.args)) .. tostring(project.command))
+  end
+  if of.custom_env then found.custom_env = custom_env() end
+  return found
+end
+
+local function same_answers(project, known)
+  local of = { env = {}, flags = {}, args = known.args ~= none, custom_env = known.custom_env ~= none }
+  for name in pairs(known.env) do of.env[name] = true end
+  for name in pairs(known.flags) do of.flags[name] = true end
+  return json.encode(answers(project, of)) == json.encode(known)
+end
+
+-- Writing ---------------------------------------------------------------------------------------------
+
+local plain_fields = { file = true, display = true, line = true, patch_file = true, patch_line = true }
+
+local function hooks_of(by_phase)
+  local found = dict()
+  for phase, hooks in next, by_phase do
+    found[phase] = list(table.move(hooks, 1, #hooks, 1, {}))
+  end
+  return found
+end
+
+-- What stands beside a member, as a dict. Raises for a field that is not known here.
+local function info_of(info, member)
+  local found = dict()
+  for field, v in next, info do
+    if plain_fields[field] then
+      found[field] = v
+    elseif field == "package" then
+      found.package = v.name
+    elseif field == "macro" then
+      found.macro = v.unique_id
+    elseif field == "source" then
+      found.source = v == member.raw_code or v
+    elseif field == "hooks" then
+      found.hooks = hooks_of(v)
+    elseif field == "overloads" then
+      found.overloads = dict()
+      for name, other in pairs(v) do found.overloads[name] = info_of(other, {}) end
+    elseif field ~= "template" and field ~= "operation" then
+      err.raise { code = 901, message = ("the parse cache knows no field '%s' beside a member"):format(field) }
+    end
+  end
+  return found
+end
+
+local function check_secrets(project, text)
+  for _, secret in ipairs(secrets.known(project)) do
+    if text:find(secret, 1, true) then err.raise { code = 901, message = "a secret is in what would be kept" } end
+  end
+end
+
+-- The members of a group: where their texts begin, and their ids in order.
+local function add_group(project, writer, group)
+  local ids = value.keys(project[group])
+  local first = none
+  for i, id in ipairs(ids) do
+    local text = (i > 1 and ", " or "") .. json.encode(id) .. ": " .. encode(project[group][id])
+    check_secrets(project, text)
+    local number = writer:add(text)
+    if i == 1 then first = number end
+  end
+  for _, id in ipairs(ids) do
+    local info = project.info[id]
+    writer:add(info and not info.hook and encode(info_of(info, project[group][id])) or "null")
+  end
+  return dict("first", first, "ids", list(ids))
+end
+
+-- Lists of ids as lists of their positions; what is no member stays a text.
+local function by_position(position, ids)
+  local found = list()
+  for i, id in ipairs(ids) do found[i] = position[id] or id end
+  return found
+end
+
+local function index_of(project)
+  local found = dict()
+  for name, part in pairs(project.index) do
+    local by_name = dict()
+    for _, key in ipairs(sorted(part)) do
+      local by_package = dict()
+      for _, package in ipairs(sorted(part[key])) do by_package[package] = part[key][package] end
+      by_name[key] = by_package
+    end
+    found[name] = by_name
+  end
+  return found
+end
+
+local function disabled_infos(project)
+  local found = dict()
+  for id, nodes in pairs(project.disabled) do
+    local infos = list()
+    for i, node in ipairs(nodes) do
+      local info = project.disabled_info[node]
+      infos[i] = info and info_of(info, node) or none
+    end
+    found[id] = infos
+  end
+  return found
+end
+
+local function warnings_of(problems)
+  local found = list()
+  for i, warning in ipairs(problems) do
+    local fields = dict()
+    for _, name in ipairs(sorted(warning)) do fields[name] = warning[name] end
+    found[i] = fields
+  end
+  return found
+end
+
+local function graph_of(project)
+  local position = {}
+  for i, id in ipairs(project.ids) do position[id] = i end
+  local parents = list()
+  for i, id in ipairs(project.ids) do parents[i] = by_position(position, project.parents[id]) end
+  return dict("ids", list(table.move(project.ids, 1, #project.ids, 1, {})), "order",
+    by_position(position, project.order), "parents", parents)
+end
+
+local function entries_of(entries)
+  local found = list()
+  for i, entry in ipairs(entries or {}) do
+    local file = dict()
+    for _, name in ipairs(sorted(entry.file)) do file[name] = entry.file[name] end
+    found[i] = dict("data", entry.data, "raw", entry.raw, "name", entry.name, "section", entry.section, "package",
+      entry.package.name, "file", file, "line", value.or_none(entry.line))
+  end
+  return found
+end
+
+-- The parts of the project that are read as a whole, when they are first asked for.
+local function parts_of(project, of_operations)
+  return {
+    operations = entries_of(of_operations),
+    graph = graph_of(project), index = index_of(project), disabled = project.disabled,
+    disabled_info = disabled_infos(project), docs = project.docs, groups = project.groups,
+  }
+end
+
+local function write(project, writer, key, inputs, of, of_operations)
+  local head = dict("key", key, "answers", answers(project, of), "groups", dict(), "parts", dict(), "manifest", dict(),
+    "warnings", warnings_of(project.problems.warnings))
+  for _, group in ipairs(members.groups) do head.groups[group] = add_group(project, writer, group) end
+  local parts = parts_of(project, of_operations)
+  for _, name in ipairs(sorted(parts)) do head.parts[name] = writer:add(encode(parts[name])) end
+  for _, name in ipairs(manifest.fixed) do
+    local text = encode(manifest.part(project, name))
+    check_secrets(project, text)
+    head.manifest[name] = writer:add(text)
+  end
+  head.parts.names = writer:add(require("help.names").text(project))
+  writer:add(inputs)
+  writer:add(encode(head))
+  writer:finish()
+end
+
+--- Begins to watch what a load asks. Nothing is watched when the load is not to be kept.
+---@param project table with its settings
+---@return string|nil key for M.save
+function M.watch(project)
+  local key = key_of(project)
+  if not key then return nil end
+  cache.watch()
+  asked.begin()
+  return key
+end
+
+--- Ends the watching without keeping anything: the load has failed.
+function M.forget()
+  cache.watched()
+  asked.finish()
+end
+
+--- Keeps a loaded project. That it cannot be kept is none of the command's business: nothing is there then, rather
+--- than something that does not hold.
+---@param project table
+---@param key string what M.watch gave
+---@param of_operations dex.Entry[]|nil entries of properties files that describe operations
+---@return string|nil why it could not be kept
+function M.save(project, key, of_operations)
+  local inputs, of = cache.watched(), asked.finish()
+  if has_free_lua(project) then return "Lua among the macros may ask the system" end
+  local writer
+  local ok, e = pcall(function()
+    fs.mkdirs(project.target_path)
+    writer = cache.writer(path_of(project))
+    write(project, writer, key, inputs, of, of_operations)
+  end)
+  if ok then return nil end
+  if writer then writer:close() end
+  return tostring(err.wrap(e).message)
+end
+
+-- Reading ---------------------------------------------------------------------------------------------
+
+-- The table of contents when everything still holds.
+local function contents(project, file, key)
+  local count = file:count()
+  if count < 2 then return nil end
+  local head = json.decode(file:read(count - 1))
+  if head.key ~= key or not same_answers(project, head.answers) then return nil end
+  if not cache.unchanged(file:read(count - 2)) then return nil end
+  return head
+end
+
+--- Looks for a kept load that still holds.
+---@param project table with its settings
+---@return dex.Stored|nil
+function M.find(project)
+  local key = key_of(project)
+  local file = key and cache.open(path_of(project))
+  if not file then return nil end
+  local ok, head = pcall(contents, project, file, key)
+  if ok and head then return stored.new(file, head) end
+  file:close()
+  return nil
+end
+
+return M

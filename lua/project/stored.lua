@@ -1,0 +1,259 @@
+--- A loaded project whose members stand in the file of the parse cache (lua/project/cache.lua), each read when it is
+-- first asked for. What has been read is the project's own from then on, and may be changed as any other.
+
+local err = require "err"
+local json = require "dex.json"
+local manifest = require "project.manifest"
+local members = require "project.members"
+local models = require "project.models"
+local secrets = require "run.secrets"
+local value = require "jinja.value"
+
+---@class dex.Stored
+---@field file userdata
+---@field head table dict: the table of contents
+local M = {}
+M.__index = M
+
+local none, ORDER = value.none, value.ORDER
+
+--- A project in an open file.
+---@param file userdata
+---@param head table
+---@return dex.Stored
+function M.new(file, head)
+  return setmetatable({ file = file, head = head }, M)
+end
+
+-- Groups of members -------------------------------------------------------------------------------------
+
+-- A group looks like a dict to those who ask for members, count them or go through them all.
+local function group_meta(file, positions, first)
+  local meta = { __name = "dex.dict of members" }
+  meta.__index = function(group, id)
+    local at = positions[id]
+    if not at then return nil end
+    local text = file:read(first + at - 1)
+    local member = json.decode(text:sub(#json.encode(id) + (at > 1 and 5 or 3)))
+    rawset(group, id, member)
+    return member
+  end
+  meta.__newindex = function(group, id, member)
+    if member == nil then return end
+    if not positions[id] then
+      local order = rawget(group, ORDER)
+      order[#order + 1] = id
+    end
+    rawset(group, id, member)
+  end
+  meta.__len = function(group) return #rawget(group, ORDER) end
+  meta.__pairs = function(group)
+    local order, i = rawget(group, ORDER), 0
+    return function()
+      i = i + 1
+      local id = order[i]
+      if id == nil then return nil end
+      return id, group[id]
+    end
+  end
+  return meta
+end
+
+--- Reads what is left of a group, which is a plain dict from then on: for those who look into dicts directly.
+---@param group table of a project
+---@return table the same
+function M.complete(group)
+  if value.is_dict(group) then return group end
+  for _, id in ipairs(rawget(group, ORDER)) do local _ = group[id] end
+  return setmetatable(group, value.Dict)
+end
+
+local function positions_of(ids)
+  local found = {}
+  for i, id in ipairs(ids) do found[id] = i end
+  return found
+end
+
+local function add_groups(self, project)
+  self.positions = {}
+  for _, name in ipairs(members.groups) do
+    local of = self.head.groups[name]
+    if #of.ids > 0 then
+      local ids = setmetatable(of.ids, nil)
+      self.positions[name] = positions_of(ids)
+      project[name] = setmetatable({ [ORDER] = table.move(ids, 1, #ids, 1, {}) },
+        group_meta(self.file, self.positions[name], of.first))
+    end
+  end
+end
+
+-- What stands beside them -------------------------------------------------------------------------------
+
+local function hooks_from(by_phase)
+  local found = {}
+  for phase, hooks in pairs(by_phase) do found[phase] = setmetatable(hooks, nil) end
+  return found
+end
+
+local function info_from(project, given, member)
+  local info = {}
+  for field, v in pairs(given) do info[field] = v end
+  info.package = given.package and project.packages[given.package]
+  info.macro = given.macro and project.macros[given.macro]
+  if given.hooks then info.hooks = hooks_from(given.hooks) end
+  if given.source == true then info.source = member.raw_code end
+  if given.overloads then
+    info.overloads = {}
+    for name, other in pairs(given.overloads) do info.overloads[name] = info_from(project, other, {}) end
+  end
+  return models.with_template(info)
+end
+
+local function add_infos(self, project)
+  local file, groups, positions = self.file, self.head.groups, self.positions
+  project.info = setmetatable({}, { __index = function(infos, id)
+    for name, at in pairs(positions) do
+      local i = at[id]
+      if i then
+        local given = json.decode(file:read(groups[name].first + #groups[name].ids + i - 1))
+        if given == none then return nil end
+        local info = info_from(project, given, project[name][id])
+        rawset(infos, id, info)
+        return info
+      end
+    end
+  end })
+end
+
+-- Parts that are read as a whole --------------------------------------------------------------------------
+
+local readers = {}
+
+function readers.graph(project, graph)
+  local ids = setmetatable(graph.ids, nil)
+  local order, position, parents, children = {}, {}, {}, {}
+  for _, id in ipairs(ids) do children[id] = {} end
+  for i, at in ipairs(graph.order) do
+    order[i] = ids[at]
+    position[ids[at]] = i
+  end
+  for i, list in ipairs(graph.parents) do
+    local id = ids[i]
+    for j, at in ipairs(list) do
+      local parent = ids[at] or at
+      list[j] = parent
+      local of = children[parent]
+      if of then of[#of + 1] = id end
+    end
+    parents[id] = list
+  end
+  project.ids, project.order, project.position, project.parents, project.children = ids, order, position, parents,
+    children
+end
+
+function readers.index(project, index) project.index = index end
+function readers.groups(project, groups) project.groups = groups end
+function readers.docs(project, docs) project.docs = docs end
+
+function readers.disabled(project, disabled, self)
+  project.disabled, project.disabled_info = disabled, {}
+  for id, infos in pairs(json.decode(self.file:read(self.head.parts.disabled_info))) do
+    for i, given in ipairs(infos) do
+      if given ~= none then
+        local node = disabled[id][i]
+        project.disabled_info[node] = info_from(project, given, node)
+      end
+    end
+  end
+end
+
+local part_of = { ids = "graph", order = "graph", position = "graph", parents = "graph", children = "graph",
+  index = "index", groups = "groups", docs = "docs", disabled = "disabled", disabled_info = "disabled" }
+
+local function add_parts(self, project)
+  for field in pairs(part_of) do project[field] = nil end
+  setmetatable(project, { __index = function(_, field)
+    local part = part_of[field]
+    if not part then return nil end
+    readers[part](project, json.decode(self.file:read(self.head.parts[part])), self)
+    return rawget(project, field)
+  end })
+end
+
+-- The whole ---------------------------------------------------------------------------------------------
+
+--- Fills a project whose settings and macros are loaded.
+---@param project table
+function M:restore(project)
+  project.stored = self
+  add_groups(self, project)
+  add_infos(self, project)
+  add_parts(self, project)
+  local warnings = {}
+  for i, fields in ipairs(self.head.warnings) do
+    local warning = {}
+    for name, v in pairs(fields) do warning[name] = v end
+    warnings[i] = err.new(warning)
+  end
+  project.problems.warnings = warnings
+end
+
+--- The entries of properties files that describe operations.
+---@param project table
+---@return dex.Entry[]
+function M:operation_entries(project)
+  local entries = setmetatable(json.decode(self:text "operations"), nil)
+  for _, entry in ipairs(entries) do
+    entry.package, entry.line = project.packages[entry.package], value.opt(entry.line)
+  end
+  return entries
+end
+
+--- The text of one part, such as `names`.
+---@param name string
+---@return string
+function M:text(name) return self.file:read(self.head.parts[name]) end
+
+-- The pieces of a group's dict in the manifest: texts for members that have been read, since they may have been
+-- changed, and ranges of the file for all between.
+local function add_members(self, pieces, name, group)
+  local of, known = self.head.groups[name], self.positions[name]
+  local from
+  local function range(to)
+    if from then table.move({ of.first + from - 1, of.first + to - 1 }, 1, 2, #pieces + 1, pieces) end
+    from = nil
+  end
+  for i, id in ipairs(group[ORDER]) do
+    if known[id] and rawget(group, id) == nil then
+      from = from or i
+    else
+      range(i - 1)
+      pieces[#pieces + 1] = (i > 1 and ", " or "") .. json.encode(id) .. ": " .. secrets.encode(group[id])
+    end
+  end
+  range(#group[ORDER])
+end
+
+--- Writes the manifest of a project that came from here.
+---@param project table
+---@param path string
+function M:write_manifest(project, path)
+  local pieces = { "{" }
+  for i, name in ipairs(manifest.order) do
+    pieces[#pieces + 1] = (i > 1 and ", " or "") .. json.encode(name) .. ": "
+    local fixed = self.head.manifest[name]
+    if self.positions[name] then
+      pieces[#pieces + 1] = "{"
+      add_members(self, pieces, name, project[name])
+      pieces[#pieces + 1] = "}"
+    elseif fixed and not project.has_inline then
+      table.move({ fixed, fixed }, 1, 2, #pieces + 1, pieces)
+    else
+      pieces[#pieces + 1] = secrets.encode(manifest.part(project, name))
+    end
+  end
+  pieces[#pieces + 1] = "}"
+  self.file:compose(path, pieces)
+end
+
+return M
