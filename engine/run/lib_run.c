@@ -73,7 +73,7 @@ static int raise_cycle(lua_State *L, const int *path, int count)
     return lua_error(L);
 }
 
-static const char *const further_handlers[] = { "start", "skip", NULL };
+static const char *const further_handlers[] = { "start", "again", "skip", NULL };
 
 static int is_handler(const char *name)
 {
@@ -223,6 +223,15 @@ static int cancel(lua_State *L)
     return 0;
 }
 
+/* run.hold(yes): whether the runs that are under way start no more nodes. Does not wait. */
+static int hold(lua_State *L)
+{
+    int held = lua_toboolean(L, 1);
+    list_each (place, active_runs(L))
+        run_hold(list_entry(place, struct run, place), held);
+    return 0;
+}
+
 static void push_kinds(lua_State *L, const struct phase *phase)
 {
     lua_newtable(L);
@@ -255,10 +264,8 @@ static int phases(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "execute", run_execute },
-    { "cancel", cancel },
-    { "phases", phases },
-    { NULL, NULL },
+    { "execute", run_execute }, { "cancel", cancel }, { "hold", hold },
+    { "phases", phases },       { NULL, NULL },
 };
 
 int luaopen_dex_run(lua_State *L)

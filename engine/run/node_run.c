@@ -96,6 +96,10 @@ static void fail(struct node_run *slot, lua_State *L)
         run_defect(slot->run, L);
         return;
     }
+    if (slot->part == PART_AGAIN) { /* was cancelled: the node's own failure stands */
+        lua_pop(L, 1);
+        return;
+    }
     if (slot->failed) {
         keep_later(slot, L);
         return;
@@ -190,11 +194,11 @@ static void handler_ended(struct task *task, int ok, void *arg)
     part_over(slot);
 }
 
-/* Calls the phase's handler. Gives 0 when there is none. */
-static int call_handler(struct node_run *slot, lua_State *L)
+/* Calls a handler, by the name of its phase. Gives 0 when there is none. */
+static int call_handler(struct node_run *slot, lua_State *L, const char *name)
 {
     run_push(slot->run, L, RUN_HANDLERS);
-    lua_pushstring(L, phase_name(slot));
+    lua_pushstring(L, name);
     if (lua_rawget(L, -2) == LUA_TNIL) {
         lua_pop(L, 2);
         return 0;
@@ -241,9 +245,11 @@ static int start_part(struct node_run *slot, lua_State *L)
         node_conn_send(&slot->conn, "commit", commit_answered, slot);
         return 1;
     case PART_CALL:
-        return call_handler(slot, L);
+        return call_handler(slot, L, phase_name(slot));
     case PART_ROLLBACK:
         return roll_back(slot, L);
+    case PART_AGAIN:
+        return call_handler(slot, L, "again");
     case PART_END:
         break;
     }
@@ -338,16 +344,44 @@ static void set_committed(const struct node_run *slot, lua_State *L)
     set_field(slot, L, "committed");
 }
 
+/* Whether the node's own transaction has failed, and everything of it was undone. */
+static int may_repeat(const struct node_run *slot)
+{
+    return slot->began && slot->conn.conn && !slot->cancelled && slot->phase >= PHASE_BEGIN &&
+           slot->phase <= PHASE_COMMIT;
+}
+
+/* The handler `again` has answered, in ctx.again. */
+static void repeat_or_end(struct node_run *slot, lua_State *L)
+{
+    static const char *const of_the_failure[] = { "again", "error", "failed_phase", "status" };
+    slot->part = PART_END;
+    if (slot->part_failed || slot->cancelled || !is_set(slot, L, "again"))
+        return;
+    for (size_t i = 0; i < sizeof of_the_failure / sizeof *of_the_failure; i++) {
+        lua_pushnil(L);
+        set_field(slot, L, of_the_failure[i]);
+    }
+    slot->failed = slot->began = 0;
+    slot->phase = PHASE_BEGIN - 1;
+}
+
 /* What follows the part that just ended: another part of the phase, or PART_END. */
 static void finish_part(struct node_run *slot, lua_State *L)
 {
     if (slot->part == PART_ROLLBACK) {
-        slot->part = PART_END;
+        slot->part = may_repeat(slot) ? PART_AGAIN : PART_END;
+        return;
+    }
+    if (slot->part == PART_AGAIN) {
+        repeat_or_end(slot, L);
         return;
     }
     if (slot->part == PART_CALL && !slot->part_failed &&
         !node_conn_verify(&slot->conn, L, where(slot, L)))
         fail(slot, L);
+    if (slot->phase == PHASE_BEGIN)
+        slot->began = !slot->part_failed;
     if (slot->phase == PHASE_COMMIT && !slot->part_failed)
         set_committed(slot, L);
     if (slot->part_failed)
@@ -456,7 +490,7 @@ void node_run_start(struct node_run *slot, lua_State *L, int index)
     slot->index = index;
     slot->phase = NODE_START - 1;
     slot->part = PART_END;
-    slot->part_failed = slot->failed = slot->cancelled = slot->no_conn = 0;
+    slot->part_failed = slot->failed = slot->cancelled = slot->no_conn = slot->began = 0;
     run_push_ctx(slot->run, L, index);
     lua_newtable(L);
     lua_setfield(L, -2, "timings");
@@ -468,7 +502,7 @@ void node_run_start(struct node_run *slot, lua_State *L, int index)
 
 void node_run_cancel(struct node_run *slot)
 {
-    if (slot->failed || slot->phase >= PHASE_ON_FAILURE)
+    if ((slot->failed && slot->part != PART_AGAIN) || slot->phase >= PHASE_ON_FAILURE)
         return;
     slot->cancelled = 1;
     switch (slot->waits) {

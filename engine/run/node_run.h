@@ -14,9 +14,18 @@
 
 /*
  * What a phase consists of, in this order. One with a transaction of its own has the first four,
- * others have one of these; a rollback follows any that fails.
+ * others have one of these; a rollback follows any that fails. Behind that of the node's own
+ * transaction the handler `again` is asked whether it is to be repeated.
  */
-enum node_part { PART_LEASE, PART_BEGIN, PART_CALL, PART_COMMIT, PART_ROLLBACK, PART_END };
+enum node_part {
+    PART_LEASE,
+    PART_BEGIN,
+    PART_CALL,
+    PART_COMMIT,
+    PART_ROLLBACK,
+    PART_AGAIN,
+    PART_END
+};
 
 enum node_wait { WAIT_NONE, WAIT_CONN, WAIT_SQL, WAIT_CALL };
 
@@ -31,6 +40,7 @@ struct node_run {
     enum node_wait waits;
     struct node_conn conn;
     int part_failed; /* the part that just ended did, and its error is kept */
+    int began;       /* the node's own transaction, as far as it was not lost with a connection */
     int failed;      /* the node is: what follows is rolling back, on_failure, always, report */
     int cancelled;   /* is to end as cancelled */
     int no_conn;     /* a lease failed: no further try */

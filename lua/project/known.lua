@@ -24,6 +24,7 @@ M.project = words [[name version config-version profile model-paths seed-paths t
   on-run-start on-run-end models seeds snapshots tests data_tests unit_tests sources metrics semantic-models
   saved-queries exposures analyses functions operations python restrict-access dbt-cloud packages project-root hook-paths hook-programs
   transaction-retries ledger
+  transaction-retries ledger
   operation-paths flow-paths dex anonymous_usage_stats]]
 
 --- Config keys of models, seeds, snapshots and tests that dbt, its PostgreSQL adapter or dex-lua read; the last

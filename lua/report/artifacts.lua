@@ -30,10 +30,11 @@ end
 
 local function adapter_response(result)
   local response = result.adapter_response
-  if not response then return dict() end
+  if not response then return result.tries and dict("tries", result.tries) or dict() end
   local d = dict("_message", response.message)
   if response.code then d.code = response.code end
   if response.rows_affected or response.code then d.rows_affected = response.rows_affected or -1 end -- as dbt says it
+  if result.tries then d.tries = result.tries end -- of its transaction, the last one included
   return d
 end
 
@@ -118,8 +119,8 @@ function M.semantic_manifest(job)
   write(job.target_path .. "/semantic_manifest.json", content)
 end
 
-local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "started_at",
-  "seconds", "rows", "status", "message", "sql" }
+local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "try",
+  "started_at", "seconds", "rows", "status", "message", "sql" }
 
 --- Writes hook_results.json: a record for every hook that ran, in order.
 ---@param job table of lua/pipeline.lua

@@ -31,6 +31,7 @@ local opt = value.opt
 ---@field line? integer
 ---@field index integer|nil its place in the list of its phase, from 1; nil for what an earlier hook left for later
 ---@field transaction boolean whether it ran inside the node's transaction
+---@field try integer|nil from 2 on: which one of the node's transaction, each before it was undone
 ---@field started_at number seconds since 1970
 ---@field seconds number
 ---@field rows? integer
@@ -400,7 +401,7 @@ local function new_record(state, hook, phase, is_inside, index)
   return { node = node and node.unique_id, name = state.run.mask(name), kind = hook.kind, phase = phase,
     label = state.run.mask(node and ("%s: %s"):format(node.name, name) or name),
     place = hook.place, file = hook.file, line = opt(hook.line), index = not hook.deferred and index or nil,
-    transaction = is_inside, started_at = time.now() }
+    transaction = is_inside, try = state.tries, started_at = time.now() }
 end
 
 local function finish(own, started, ok, e)

@@ -13,6 +13,7 @@ local no_op = require "run.no_op"
 local node_module = require "run.node"
 local plan = require "run.plan"
 local relations = require "run.relation"
+local repetition = require "run.repetition"
 local results = require "run.result"
 local run_hooks = require "run.run_hooks"
 local secrets = require "run.secrets"
@@ -167,6 +168,7 @@ end
 -- 1. The list of what will run.
 local function make_plan(run)
   local given, sample = run.job.given or {}, require "run.sample"
+  run.transaction_retries = repetition.limit(run.project)
   run.sample = sample.parse(given.sample, run.started_at)
   run.event_times = sample.narrow(require("run.batches").range(given, run.started_at), run.sample)
   if run.job.freshness then

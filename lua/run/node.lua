@@ -23,6 +23,7 @@ local statement = require "run.statement"
 local time = require "dex.time"
 local unit_test = require "run.unit_test"
 local value = require "jinja.value"
+local repetition = require "run.repetition"
 local version_pointer = require "run.version_pointer"
 
 local M = {}
@@ -163,7 +164,10 @@ function handlers.compile(state)
   state.compile_ended = time.now()
 end
 
-function handlers.pre_outside(state) run_hooks(state, "pre", "pre_outside", false) end
+function handlers.pre_outside(state)
+  run_hooks(state, "pre", "pre_outside", false)
+  state.skipped_outside = state.skipped ~= nil
+end
 
 function handlers.pre_hooks(state) run_hooks(state, "pre", "pre_hooks", true) end
 
@@ -396,6 +400,7 @@ local function report(run, ctx)
     result.rows_affected = not is_test(state) and response and response.rows_affected or nil
     result.error = outcome.error
   end
+  result.tries = state.tries
   if state.batches then
     result.batch_results = microbatch.results(state.batch_results)
     microbatch.close(state)
@@ -453,6 +458,7 @@ function M.handlers(run, call)
     start = function(ctx) begin(run, ctx, call) end,
     report = function(ctx) report(run, ctx) end,
 ---@param call? dex.OperationCall what the one node, an operation, is given
+    again = function(ctx) repetition.decide(ctx.state) end,
     skip = function(ctx) skip(run, ctx) end,
   }
   for phase, work in pairs(handlers) do all[phase] = timed(run, phase, work) end
