@@ -46,9 +46,9 @@ local function run_result(result)
     "failures", result.failures or none, "unique_id", result.id,
     "compiled", value.or_none(result.compiled), "compiled_code", result.compiled_code or none,
     "relation_name", result.relation_name or none, "batch_results", result.batch_results or none)
-end
   d.operation = operation_result.of(result)
   return d
+end
 
 local function write(path, content)
   fs.mkdirs(path:match("^(.*)/"))

@@ -126,9 +126,9 @@ local test_kinds = { test = true, unit_test = true, source = true }
 
 local function is_test(state) return test_kinds[state.node.resource_type] ~= nil end
 
-local function split_hooks(state, which, inside)
 local function is_operation(state) return state.node.resource_type == "operation" end
 
+local function split_hooks(state, which, inside)
   local list = {}
   for _, hook in ipairs((state.info.hooks or {})[which] or {}) do
     if (hook.transaction ~= false) == inside then list[#list + 1] = hook end
@@ -144,13 +144,13 @@ end
 -- compile: renders the SQL; a seed's file is read.
 function handlers.compile(state)
   state.compile_started = time.now()
-  state.compile_ended = state.compile_started
   if is_operation(state) then
     operation.compile(state)
     state.compile_ended = time.now()
     return
   end
   state.context = context.node(state)
+  state.compile_ended = state.compile_started
   if state.run.which == "clone" then return end
   local kind = state.node.resource_type
   if kind == "seed" then
@@ -271,11 +271,11 @@ end
 
 local function label_of(node)
   if node.resource_type == "test" then return node.name end
+  if node.resource_type == "operation" then return (node.unique_id:gsub("^operation%.[^.]*%.", "")) end
   if node.resource_type == "source" then return ("%s.%s"):format(node.source_name, node.name) end
   if node.resource_type == "unit_test" then return ("%s::%s"):format(node.model, node.name) end
   local schema = opt(node.schema)
   return schema and ("%s.%s"):format(schema, opt(node.alias) or node.name) or node.name
-  if node.resource_type == "operation" then return (node.unique_id:gsub("^operation%.[^.]*%.", "")) end
 end
 
 local function take_thread(run)
@@ -295,16 +295,16 @@ end
 local function begin(run, ctx, call)
   local node = ctx.node
   local state = M.new_state(run, node, ctx)
-  state.started, state.started_at, state.timings = time.mono(), time.now(), {}
-  state.slot = take_thread(run)
-  state.thread_id = ("Thread-%d (worker)"):format(state.slot)
-  ctx.state = state
   state.call = call
   state.transactional = not is_test(state)
   if is_operation(state) then
     state.transactional = operation.is_transactional(state.info.operation)
     ctx.transaction = state.transactional
   end
+  state.started, state.started_at, state.timings = time.mono(), time.now(), {}
+  state.slot = take_thread(run)
+  state.thread_id = ("Thread-%d (worker)"):format(state.slot)
+  ctx.state = state
   local earlier = run.job.earlier
   state.resume_from = earlier and earlier.hooks and earlier.hooks[node.unique_id]
   if state.resume_from then state.result = { status = "success", timings = state.timings } end
@@ -340,11 +340,11 @@ local function add_result(run, result)
   run.by_id[result.id] = result
   run:emit("node_end", result)
   if result.status == "fail" then run:emit("test_failed", result) end
+  if result.kind == "operation" then run:emit("operation_end", result) end
 end
 
 -- The command that builds a kind of node by itself.
 local rerun_commands = { model = "run", ["function"] = "build" }
-  if result.kind == "operation" then run:emit("operation_end", result) end
 
 -- Options that the same command needs again, as a shell takes them.
 local function same_options(run)
@@ -406,12 +406,12 @@ local function report(run, ctx)
     microbatch.close(state)
   end
   if outcome.status then ctx.status = outcome.status end
+  if is_operation(state) then operation_result.fill(result, state) end
   add_result(run, result)
   state.conn = nil
 end
 
 local function skip(run, ctx)
-  if is_operation(state) then operation_result.fill(result, state) end
   local node = ctx.node
   local result = new_result(run, node, ctx.status == "cancelled" and "cancelled" or "skipped")
   result.seconds, result.timing, result.thread_id = 0.0, {}, "MainThread"
@@ -435,14 +435,22 @@ end
 -- What a node has behind it that `retry` takes up after its commit.
 local before_commit = { pre_outside = true, pre_hooks = true, build = true, post_hooks = true }
 
+-- Phases that are the node's own, for --debug-hooks: those of hooks ask for each hook.
+local own_work = { compile = true, build = true }
+
 -- A phase's work between its events.
 local function timed(run, phase, work)
   return function(ctx)
     local state = ctx.state
     state.conn, state.phase = ctx.conn, phase
     if state.resume_from and before_commit[phase] then return end
-    local started = time.mono()
-    local ok, e = pcall(work, state)
+    local started, debugger = time.mono(), run.job.debugger
+    local ok, e
+    if debugger and debugger.catches and own_work[phase] then
+      ok, e = pcall(debugger.phase, debugger, state, phase, work, handlers.compile)
+    else
+      ok, e = pcall(work, state)
+    end
     local seconds = time.mono() - started
     state.timings[#state.timings + 1] = { phase = phase, seconds = seconds }
     if run.events then run:emit("phase_end", { id = ctx.id, phase = phase, seconds = seconds, ok = ok }) end
@@ -452,12 +460,12 @@ end
 
 --- The handlers for dex.run.execute.
 ---@param run table
+---@param call? dex.OperationCall what the one node, an operation, is given
 ---@return table<string, fun(ctx: table)>
 function M.handlers(run, call)
   local all = {
     start = function(ctx) begin(run, ctx, call) end,
     report = function(ctx) report(run, ctx) end,
----@param call? dex.OperationCall what the one node, an operation, is given
     again = function(ctx) repetition.decide(ctx.state) end,
     skip = function(ctx) skip(run, ctx) end,
   }
@@ -465,7 +473,6 @@ function M.handlers(run, call)
   return all
 end
 
-return M
 --- Takes nodes through their phases, each when those before it have ended. Their results come into run.results. May
 --- wait; several may run at once, and what a signal cancels are all of them.
 ---@param run table
@@ -483,3 +490,4 @@ function M.execute(run, nodes, threads, call)
   return summary
 end
 
+return M
