@@ -68,6 +68,8 @@ look_test() {
   tool psql postgresql-client
   tests/python.sh -c '' 2> /dev/null || need python3-pytest "the tests of the program as a whole"
   tests/python.sh -c 'import jsonschema' 2> /dev/null || need python3-jsonschema "the schemas of dbt's artifacts"
+  /usr/bin/python3 -c 'import psycopg2' 2> /dev/null || tests/python.sh -c 'import psycopg2' 2> /dev/null ||
+    need python3-psycopg2 "operations in Python"
   tool luacheck lua-check
   tool clang-format clang-format
 }

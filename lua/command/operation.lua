@@ -76,8 +76,8 @@ local function call_of(job, operation)
   local call = require("run.operation").prepare(job.project, operation, args)
   for _, name in ipairs(lost) do
     if call.args[name] == nil then
-      err.raise { code = 602, message = ("operation '%s': the secret parameter '%s' is kept nowhere, so it cannot be " ..
-        "tried again with it"):format(operation.name, name),
+      err.raise { code = 602, message = ("operation '%s': the secret parameter '%s' is kept nowhere")
+        :format(operation.name, name),
         hint = ("run `dex-lua operation run %s -a %s=...`"):format(operation.name, name) }
     end
   end

@@ -14,7 +14,8 @@ local opt = require("jinja.value").opt
 
 --- A loader with its own cache: one for a run.
 ---@param project table
----@param opts? {folder: string, returns: string} for other files than hooks: where they are, what each returns
+---@param opts? {folder?: string, kind?: string, returns: string} for other files than hooks: their folder, or the kind
+---  of the packages' paths that they lie in; what each returns
 ---@return dex.HookModules
 function M.new(project, opts)
   local roots = {}

@@ -156,8 +156,8 @@ local function follow(process, streams, seconds)
   local status
   while not status do
     local ok, from, text = pcall(process.read, process)
-    if not ok then
-      if cancelled then error(from, 0) end
+    if not ok then -- the engine asks again and again until it has ended
+      if not (err.is(from) and from.cancelled) then error(from, 0) end
       cancelled = from
       watch = watch or stop()
     elseif from == "end" then
