@@ -40,6 +40,7 @@ M.commands = {
   version = { "meta.version" },
   help = { "meta.help" },
   completion = { "completion.run" },
+  attach = { "attach.run" },
 }
 
 --- Runs the steps of the job's command until one gives a status. May wait.

@@ -223,7 +223,7 @@ static struct node_run *slot_at(struct list *place)
 static void fill(struct run *run)
 {
     int node;
-    while ((node = sched_next(run->sched)) >= 0) {
+    while (!run->held && (node = sched_next(run->sched)) >= 0) {
         struct node_run *slot = slot_at(list_first(&run->idle));
         list_remove(&slot->place);
         list_append(&run->busy, &slot->place);
@@ -280,6 +280,13 @@ static void ask_to_stop(struct run *run)
 static void on_tick(void *arg)
 {
     ask_to_stop(arg);
+}
+
+void run_hold(struct run *run, int held)
+{
+    run->held = held;
+    if (!run->over)
+        fill(run);
 }
 
 void run_cancel(struct run *run, const char *reason)

@@ -48,6 +48,7 @@ struct run {
     int slot_count;
     struct list idle, busy; /* of struct node_run */
     int fail_fast, cancelled, over;
+    int held;               /* no node starts: run_hold */
     enum run_skip stop_why; /* of what sched_stop skips */
     int stop_cause;
     struct run_skipped *skipped; /* in the order in which they are told */
@@ -71,6 +72,9 @@ void run_start(struct run *run, struct vm *vm, const double *weights, int thread
  * Does not wait; harmless when done twice.
  */
 void run_cancel(struct run *run, const char *reason);
+
+/* While it is held no node starts; those that run go on. Does not wait. */
+void run_hold(struct run *run, int held);
 
 /*
  * Frees what the run holds outside of Lua, even in the middle of everything: connections in use are

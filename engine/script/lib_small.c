@@ -1,6 +1,7 @@
 /* dex.hash, dex.time, dex.term, dex.env, dex.uuid: a few functions each, none of which waits. */
 #include <errno.h>
 #include <lauxlib.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,11 +50,36 @@ static int hash_md5(lua_State *L)
     return 1;
 }
 
+/*
+ * hash.equal(a, b) -> whether two texts are the same, in a time that depends on their lengths only:
+ * for secrets
+ */
+static int hash_equal(lua_State *L)
+{
+    size_t a_len, b_len;
+    const char *a = luaL_checklstring(L, 1, &a_len);
+    const char *b = luaL_checklstring(L, 2, &b_len);
+    lua_pushboolean(L, a_len == b_len && CRYPTO_memcmp(a, b, a_len) == 0);
+    return 1;
+}
+
+/* hash.token() -> 64 hexadecimal digits that nobody can guess */
+static int hash_token(lua_State *L)
+{
+    unsigned char bytes[32];
+    char hex[2 * sizeof bytes + 1];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return luaL_error(L, "the system gives no random numbers: %s", strerror(errno));
+    digest_hex(bytes, sizeof bytes, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
 int luaopen_dex_hash(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "sha256", hash_sha256 }, { "sha1", hash_sha1 }, { "md5", hash_md5 }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "sha256", hash_sha256 }, { "sha1", hash_sha1 },
+                                          { "md5", hash_md5 },       { "equal", hash_equal },
+                                          { "token", hash_token },   { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

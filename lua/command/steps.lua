@@ -104,6 +104,16 @@ function M.select(job)
 end
 
 --- profile -> job.pool. Starts the private server when the project has no other; does not connect yet.
+local MOST_NOTICES = 50
+
+--- Keeps what the server has said lately, for the debugger.
+function M.note_notice(job, text)
+  local list = job.notices or {}
+  job.notices = list
+  if #list == MOST_NOTICES then table.remove(list, 1) end
+  list[#list + 1] = text
+end
+
 function M.connect(job)
   local profile = job.project.profile
   local params = profile.params
@@ -116,7 +126,10 @@ function M.connect(job)
   local pool = require("dex.db").pool(params, {
     size = profile.threads,
     retries = profile.retries,
-    on_notice = function(severity, message) job.report:log("debug", severity .. ": " .. message) end,
+    on_notice = function(severity, message)
+      job.report:log("debug", severity .. ": " .. message)
+      M.note_notice(job, severity .. ": " .. message)
+    end,
   })
   job.pool, job.connection = pool, params
   job.closers[#job.closers + 1] = function() pool:close() end
@@ -126,11 +139,15 @@ end
 function M.execute(job)
   local loop = require "dex.loop"
   local work = loop.spawn(require("run").execute, job)
-  core.on_signal(function(name)
+  function job.cancel(name)
     job.cancelled = name
-    job.report:log("warn", "cancelling: queries are stopped and rolled back; a second " .. name .. " ends at once")
+    if job.debugger then job.debugger:cancel() end
     if job.nodes_run then require("dex.run").cancel(name) else work:cancel() end
   end)
+  end
+  core.on_signal(function(name)
+    job.report:log("warn", "cancelling: queries are stopped and rolled back; a second " .. name .. " ends at once")
+    job.cancel(name)
   local ticking = true
   if job.report.live then
     loop.spawn(function()

@@ -117,6 +117,9 @@ M.codes = {
     "Every model and source that the tested model reads is an input, and expected rows name columns of the model." },
 
   -- Templates
+  [181] = { "`dex-lua attach` was not let in by a run, or there is none to attach to.",
+    "See `dex-lua help debugger`: the token is in the project's .dex/debug/ while the run goes on; one client at a " ..
+      "time is let in." },
   [201] = { "A template has a syntax error.", "Correct the line: a block or expression is incomplete or unknown." },
   [202] = { "A template uses a name that is not defined, or a column that a result lacks.",
     "Correct the name, or give it a value: {{ name | default('...') }}." },

@@ -41,6 +41,10 @@ M.options = {
   { name = "no-hooks", help = "Run no hook at all" },
   { name = "skip-hook", arg = "NAME", many = true, help = "Leave out the hooks of these names" },
   { name = "target", short = "t", arg = "NAME", env = "DBT_TARGET", help = "Target of the profile" },
+  { name = "debug-hooks", help = "Open a prompt where a hook or a model fails, its transaction still open" },
+  { name = "debug-listen", arg = "ADDRESS",
+    help = "Breakpoints wait for `dex-lua attach`: 127.0.0.1:PORT, port 0 for any free one" },
+  { name = "debug-anywhere", help = "--debug-listen may be an address that other machines reach" },
   { name = "profile", arg = "NAME", env = "DBT_PROFILE", help = "Profile in place of the project file's" },
   { name = "profiles-dir", arg = "DIR", env = "DBT_PROFILES_DIR",
     help = "Folder of profiles.yml (else the project, then ~/.dbt)" },
@@ -131,6 +135,12 @@ local ignored = [[partial-parse-file-diff static-parser use-experimental-parser
   hints-enabled show-all-deprecations snowflake-projects-otel show-resource-report inject-ephemeral-ctes
   partial-parse-file-path=FILE maximum-seed-size-mib=N sqlparse=YAML]]
 local refused = {
+  { name = "clean-project-files-only", negatable = true, env = "DBT_CLEAN_PROJECT_FILES_ONLY", only = "clean",
+    help = "--no-clean-project-files-only deletes folders outside of the project, too" },
+  { name = "config-dir", only = "debug", help = "Only show where the profiles are" },
+  { name = "connection", only = "debug", help = "Only try the connection" },
+  { name = "skip-profile-setup", short = "s", only = "init", ignored = true, help = "No profile is asked for" },
+  { name = "skip-debug", only = "init", ignored = true, help = "No connection is tried" },
   { "use-v2-parser", "there is one parser here" },
   { "record-timing-info", "timings are in target/run_results.json" },
   { "upload-to-artifacts-ingest-api", "nothing is sent anywhere" },
@@ -154,7 +164,8 @@ local logging = { "log-format", "log-level", "debug", "quiet", "print", "use-col
   "target-path", "write-json", "invocation-id" }
 local selection = { "select", "exclude", "selector", "resource-type", "exclude-resource-type", "indirect-selection",
   "state", "defer", "favor-state", "defer-state" }
-local execution = { "threads", "fail-fast", "full-refresh", "no-hooks", "skip-hook" }
+local debugging = { "debug-hooks", "debug-listen", "debug-anywhere" }
+local execution = { "threads", "lock", "fail-fast", "full-refresh", "no-hooks", "skip-hook", table.unpack(debugging) }
 local batches = { "empty", "sample", "event-time-start", "event-time-end" }
 
 local function sets(...)
@@ -196,7 +207,8 @@ M.commands = {
       "again in one transaction; with --full-refresh it is dropped and made anew.",
     examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
   { name = "snapshot", summary = "Bring the snapshots up to date",
-    options = sets(selection, { "threads", "fail-fast", "no-hooks", "skip-hook", "empty" }, connection, logging),
+    options = sets(selection, { "threads", "lock", "fail-fast", "no-hooks", "skip-hook", "empty" }, debugging, connection,
+      logging),
     text = "A snapshot keeps every version of the rows of its query. Each is applied in a transaction, and\n" ..
       "two commands at once apply no change twice.",
     examples = { "dex-lua snapshot", "dex-lua snapshot --select customers_history" } },
@@ -252,7 +264,7 @@ M.commands = {
     examples = { "dex-lua render query.sql --context '{\"day\": \"2026-01-01\"}'" } },
   { name = "operation", aliases = { "op" }, args = "ls | show NAME | run NAME",
     summary = "List, show or run operations (operations/**/*.{sql,py,lua})",
-    options = sets({ "args", "arg", "output", "dry-run", "yes", "threads" }, connection, logging),
+    options = sets({ "args", "arg", "output", "lock", "dry-run", "yes", "threads" }, debugging, connection, logging),
     text = "An operation is a standalone script in SQL, Python or Lua, named by its path below operations/ or by\n" ..
       "its file name when that is unique. It runs in one transaction unless its config says otherwise.",
     actions = { { "ls", "List the operations of the project" }, { "show NAME", "Print the source of one" },
@@ -261,7 +273,8 @@ M.commands = {
       "dex-lua operation run permissions/grant_analytics_access \\\n      --args '{role: analytics}'" } },
   { name = "hooks", data = true, args = "ls | run NODE | check",
     summary = "List hooks, run those of a node, or prove that they may run twice",
-    options = sets(selection, { "output", "of", "phase", "name", "threads", "skip-hook" }, connection, logging),
+    options = sets(selection, { "output", "of", "phase", "name", "threads", "skip-hook" }, debugging, connection,
+      logging),
     text = "`check` builds the selected nodes without rows in a transaction that is always rolled back, runs each\n" ..
       "hook inside of it twice, and names the hooks that fail or change something the second time.",
     actions = { { "ls", "List every hook that would run, in order" },
@@ -288,18 +301,18 @@ M.commands = {
       "server: nodes with columns, tests, hooks, SQL and lineage.",
     examples = { "dex-lua docs generate", "dex-lua docs generate --no-compile --empty-catalog" } },
   { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
-    options = sets({ "args", "sql", "threads" }, connection, logging),
+    options = sets({ "args", "sql", "lock", "threads" }, debugging, connection, logging),
     text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
       "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
     examples = { "dex-lua run-operation grant_select --args '{role: reporter}'",
       "dex-lua run-operation --sql 'vacuum {{ ref(\"orders\") }}'" } },
   { name = "retry", summary = "Run again what the last command did not finish",
-    options = sets({ "state", "threads", "fail-fast", "full-refresh" }, connection, logging),
+    options = sets({ "state", "threads", "lock", "fail-fast", "full-refresh" }, debugging, connection, logging),
     text = "Reads target/run_results.json and runs that command again, with its options, for the nodes\n" ..
       "that failed or were skipped. Options given here are stronger.",
     examples = { "dex-lua retry", "dex-lua retry --threads 8" } },
   { name = "init", args = "NAME", summary = "Make a new project",
-    options = sets({ "project-dir" }, { "quiet" }),
+    options = sets({ "profile", "skip-profile-setup", "skip-debug", "project-dir", "quiet" }),
     text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..
       "private server.",
     examples = { "dex-lua init shop" } },
@@ -335,6 +348,12 @@ M.commands = {
     examples = { "dex-lua help build", "dex-lua help selection", "dex-lua help errors 401" } },
 }
 
+  { name = "attach", args = "[ADDRESS]", summary = "Open the prompt of a run that was started with --debug-listen",
+    options = sets({ "project-dir" }),
+    text = "Connects to 127.0.0.1:PORT, or to the run of this project when there is one. The token that lets one in\n" ..
+      "is read from the project's .dex/ folder, else from DEX_DEBUG_TOKEN. Leaving (Ctrl-D) changes nothing: the run\n" ..
+      "stands where it stood, and whoever attaches next goes on from there.",
+    examples = { "dex-lua attach", "dex-lua attach 127.0.0.1:5005" } },
 --- The command of a name or alias, or nil.
 function M.command(name)
   for _, command in ipairs(M.commands) do

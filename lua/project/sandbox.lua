@@ -94,3 +94,6 @@ function M.environment(opts)
 end
 
 return M
+  env.breakpoint = function()
+    require("repl.stop").breakpoint()
+  end

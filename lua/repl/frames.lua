@@ -40,7 +40,7 @@ end
 
 --- The place of a function on a stack: nil when it is the engine's own.
 ---@param info table of debug.getinfo, with "Sln"
----@return {file: string, line: integer, name: string, kind: string, own: boolean, chunk: jinja.Chunk|nil}|nil
+---@return table|nil frame with file, line, name, kind, own, chunk
 function M.place(info)
   if info.currentline < 0 then return nil end
   local known = fault.frame(info)
@@ -60,8 +60,8 @@ local function frame_of(info, depth)
   return setmetatable(place, Frame)
 end
 
---- What is known of a function at a line hook, before the coroutine stops there: while it stands, Lua takes it to be one
---- instruction behind, where a local of this line may not exist yet.
+--- What is known of a function at a line hook, before the coroutine stops there: while it stands, Lua takes it to be
+--- one instruction behind, where a local of this line may not exist yet.
 ---@param level integer as for debug.getinfo
 ---@return {line: integer, names: string[]}
 function M.note(level)
@@ -262,28 +262,50 @@ end
 
 -- Source ---------------------------------------------------------------------------------------------
 
+-- The text that holds the frame, and the number of its first line.
+local function text_of(self, files)
+  if self.chunk then return self.chunk.source, self.chunk.first or 1 end
+  local ok, content = pcall(fs.read, files and files[self.file] or self.file)
+  if not ok then ok, content = pcall(require("dex.embed").read, self.file) end
+  return ok and content or "", 1
+end
+
+-- Calls fn(number, text) for each line.
+local function each_line(self, files, fn)
+  local text, number = text_of(self, files)
+  for line in (text .. "\n"):gmatch("(.-)\r?\n") do
+    fn(number, line)
+    number = number + 1
+  end
+end
+
 --- The lines around the frame's own: {number, text}.
 ---@param around integer how many before and behind it
 ---@param files table<string, string>|nil file as messages name it -> where it is
 ---@return {number: integer, text: string}[]
 function Frame:source(around, files)
-  local text, number = nil, 0
-  if self.chunk then
-    text, number = self.chunk.source, (self.chunk.first or 1) - 1
-  else
-    local path = files and files[self.file] or self.file
-    local ok, content = pcall(fs.read, path)
-    if not ok then ok, content = pcall(require("dex.embed").read, self.file) end
-    text = ok and content or ""
-  end
   local list = {}
-  for line in (text .. "\n"):gmatch("(.-)\r?\n") do
-    number = number + 1
+  each_line(self, files, function(number, text)
     if number >= self.line - around and number <= self.line + around then
-      list[#list + 1] = { number = number, text = line }
+      list[#list + 1] = { number = number, text = text }
     end
-  end
+  end)
   return list
+end
+
+--- What the frame is: "macro cents", "template", "function audit.count". Lua does not know the name of a function that
+--- the engine has called: that is read from the line where it begins.
+---@param files table<string, string>|nil as for source()
+---@return string
+function Frame:title(files)
+  if self.kind == "template" or not self.name:find("^function of") then return self.name end
+  local begins, found = debug.getinfo(self.func, "S").linedefined, nil
+  each_line(self, files, function(number, text)
+    if number == begins then
+      found = text:match("function%s+([%w_.:]+)%s*%(") or text:match("([%w_.]+)%s*=%s*function")
+    end
+  end)
+  return found and "function " .. found or self.name
 end
 
 return M

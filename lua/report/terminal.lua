@@ -73,7 +73,7 @@ local function erase(self)
 end
 
 local function draw(self)
-  if not self.live or #self.running == 0 then return end
+  if not self.live or self.lent or #self.running == 0 then return end
   local lines = {}
   local now = time.mono()
   local shown = math.min(#self.running, 8)
@@ -100,13 +100,28 @@ end
 
 --- Prints whole lines above the live part.
 function Terminal:print(text)
-  if self.block > 0 then
+  if self.lent then
+    self.lent(text)
+  elseif self.block > 0 then
     erase(self)
     write(self, text .. "\n")
     draw(self)
   else
     write(self, text .. "\n")
   end
+end
+
+--- Leaves the terminal to a prompt: there is no live part, and lines go through a function, until it is taken back.
+---@param print fun(text: string)
+function Terminal:lend(print)
+  erase(self)
+  self.lent = print
+end
+
+--- The prompt has ended.
+function Terminal:take_back()
+  self.lent = nil
+  draw(self)
 end
 
 --- Redraws the live part; called by a timer while a run goes on.

@@ -138,6 +138,11 @@ end)
 stateful("store_raw_result(name, message=none, code=none, rows_affected=none, agate_table=none)",
   function(state, name, message, code, rows, result_table)
     statement.store(state, name, statement.new_response(opt(message), opt(code), opt(rows)), result_table)
+stateful("debug()", function(state)
+  if state.run then require("repl.stop").breakpoint(state) end
+  return ""
+end)
+
     return ""
   end)
 

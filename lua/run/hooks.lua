@@ -5,10 +5,12 @@ local compile = require "run.compile"
 local copying = require "run.copy"
 local err = require "err"
 local failure = require "run.failure"
+local fault = require "jinja.fault"
 local grants = require "run.grants"
 local hash = require "dex.hash"
 local hook_limits = require "run.hook_limits"
 local hook_object = require "run.hook_object"
+local hook_transaction = require "run.hook_transaction"
 local jinja = require "jinja"
 local json = require "dex.json"
 local query_comment = require "run.query_comment"
@@ -18,6 +20,7 @@ local value = require "jinja.value"
 local M = {}
 
 local opt = value.opt
+local check_transaction, with_savepoint = hook_transaction.check, hook_transaction.with_savepoint
 
 --- One hook that ran, as in target/hook_results.json.
 ---@class dex.HookRecord
@@ -72,26 +75,6 @@ local function exec(state, sql, params)
   return query_comment.exec(state, sql)
 end
 
--- Whether one of the statements ended the transaction; the tags that the server answered with tell.
-local function ended_transaction(result)
-  local rolled_back = false
-  for _, one in ipairs(result.all or { result }) do
-    local tag = one.status
-    if tag == "COMMIT" or tag == "PREPARE TRANSACTION" then return true end
-    if tag == "ROLLBACK" then rolled_back = true end
-    if tag == "BEGIN" and rolled_back then return true end
-  end
-  return false
-end
-
-local function check_transaction(own, result)
-  if not own.inside then return end
-  if own.state.conn:txn() == "intrans" and not (result and ended_transaction(result)) then return end
-  own.state.transaction_lost = true
-  err.raise { code = 505, message = own.title .. " ended the node's transaction",
-    hint = "leave out its commit or rollback, or declare the hook with `transaction: false`" }
-end
-
 local function set_timeout(own)
   if not own.deadline then return end
   local left = own.deadline - time.mono()
@@ -136,26 +119,6 @@ local function execute(own, sql, params)
   return result
 end
 
--- Calls fn between a savepoint and its release; what it did is undone when it raises. May wait.
-local function with_savepoint(own, fn, ...)
-  local conn = own.state.conn
-  own.depth = (own.depth or 0) + 1
-  local name = "dex_hook_" .. own.depth
-  conn:exec("savepoint " .. name)
-  local results = table.pack(pcall(fn, ...))
-  own.depth = own.depth - 1
-  local state = conn:txn()
-  if results[1] and state == "intrans" then
-    conn:exec("release savepoint " .. name)
-    return table.unpack(results, 2, results.n)
-  end
-  if state == "intrans" or state == "inerror" then
-    conn:exec(("rollback to savepoint %s; release savepoint %s"):format(name, name))
-  end
-  if results[1] then check_transaction(own) end
-  error(results[2], 0)
-end
-
 -- The forms ---------------------------------------------------------------------------------------
 
 -- `{"sql": ..., "transaction": ...}`, which before_begin() and after_commit() give inside a hook's text.
@@ -197,6 +160,7 @@ local function call(own, fn)
         break
       end
     end
+    if fault.observer then fault.observer(e) end
     return e
   end
   local object = hook_object.new(own)
@@ -325,11 +289,13 @@ local function attempt(own)
   if own.own_transaction then
     own.state.conn:exec "begin"
     own.inside = true
+    hook_transaction.enter(own)
     local ok, e = pcall(perform, own)
     own.inside = false
     own.state.conn:exec(ok and "commit" or "rollback")
     if not ok then error(e, 0) end
-  elseif own.inside and (hook.on_error ~= "fail" or (hook.retries or 0) > 0 or own.isolated) then
+  elseif own.inside and (hook.on_error ~= "fail" or (hook.retries or 0) > 0 or own.isolated
+    or own.run.job.debugger and own.run.job.debugger.catches) then
     with_savepoint(own, perform, own)
   else
     perform(own)
@@ -446,6 +412,7 @@ end
   return failed
 end
 
+  hook_transaction.enter(own)
 -- What one call of a hook needs, and what its object works with.
 local function new_own(state, hook, phase, opts)
   local own = { run = state.run, state = state, hook = hook, phase = phase, inside = opts.inside or false,
@@ -487,6 +454,24 @@ function M.observe(state, hook, phase, event)
   finish(own, started, ok, e)
 end
 
+--- What the object of a hook works with that stands at a place of a run: for a prompt there. Its statements are undone
+--- when they fail inside a transaction.
+---@param state table
+---@param like table|nil what belongs to the hook that runs there
+---@return table for lua/run/hook_object.lua
+function M.at(state, like)
+  local open = state.conn ~= nil and state.conn:txn() == "intrans"
+  local hook = like and like.hook or { kind = "lua", lua = "prompt", on_error = "fail" }
+  local own = new_own(state, hook, like and like.phase or state.phase or "build", { inside = open })
+  local send = own.execute
+  own.trusted, own.title = true, "the prompt"
+  own.execute = function(sql, params)
+    if not (state.conn and state.conn:txn() == "intrans") then return send(sql, params) end
+    return with_savepoint(own, send, sql, params)
+  end
+  return own
+end
+
 --- Runs one hook. Returns the error that it failed with, which its `on_error` does not forgive, or nil. May
 --- wait.
 ---@param state table what runs: {run, node, conn, context, ...} of lua/run/node.lua
@@ -503,6 +488,10 @@ function M.run(state, hook, phase, opts)
   if ok and not wanted then return nil, nil end
   local e = wanted
   if ok then ok, e = pcall(with_retries, own) end
+  local debugger = state.run.job.debugger
+  if not ok and debugger and hook.on_error == "fail" then
+    ok, e = debugger:hook_failed(own, e, explain, with_retries)
+  end
   return finish(own, started, ok, e), own.record
 end
 

@@ -161,6 +161,7 @@ function M.new(job)
   run.mask = secrets.masker(run.project)
   run.cache = require("run.cache").new(run)
   return run
+  if given.debug_hooks or given.debug_listen then require("repl.stop").prepare(job) end
 end
 
 -- Stages -----------------------------------------------------------------------------------------
