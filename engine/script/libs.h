@@ -26,6 +26,12 @@ int luaopen_dex_uuid(lua_State *L);
 int luaopen_dex_web(lua_State *L);
 int luaopen_dex_yaml(lua_State *L);
 
+/*
+ * Puts this layer's functions into the global table `string`, in place of those of Lua's that may
+ * take forever. Raises when memory runs out.
+ */
+void pattern_install(lua_State *L);
+
 /* Registers all of them, and lpeg, in package.preload. */
 void libs_preload(lua_State *L);
 

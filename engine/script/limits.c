@@ -1,11 +1,14 @@
 #include "script/limits.h"
 
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "script/libs.h"
+#include "script/task.h"
 #include "script/vm.h"
 
 /* The limit of a control group, version 2 or 1; 0 when the file is not there or says none. */
@@ -46,9 +49,76 @@ static int limits_lua_memory(lua_State *L)
     return 1;
 }
 
+/* The VM whose seconds are counted: a signal handler has no other way to it. */
+static struct vm *volatile counted;
+
+/* Its address is the registry's key of the functions that are called every second. */
+static const char listeners = 0;
+
+/* The hook of a thread that has used a second: calls all listeners. They may raise. */
+static void on_second(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_checkstack(L, 4, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &listeners);
+    for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++)
+        lua_call(L, 0, 0);
+    lua_settop(L, -3);
+}
+
+/* lua_sethook is the one function of Lua's that may be called here. */
+static void on_signal(int number)
+{
+    (void)number;
+    struct vm *vm = counted;
+    if (vm && vm->running)
+        lua_sethook(task_lua(vm->running), on_second, LUA_MASKCOUNT, 1);
+}
+
+static void start_clock(lua_State *L)
+{
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    const struct itimerval second = { { 1, 0 }, { 1, 0 } };
+    sigemptyset(&action.sa_mask);
+    counted = vm_from(L);
+    if (sigaction(SIGVTALRM, &action, NULL) < 0 || setitimer(ITIMER_VIRTUAL, &second, NULL) < 0)
+        luaL_error(L, "no timer for the limits of scripts");
+}
+
+void limits_forget(const struct vm *vm)
+{
+    if (counted != vm)
+        return;
+    const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+    setitimer(ITIMER_VIRTUAL, &never, NULL);
+    counted = NULL;
+}
+
+/*
+ * limits.each_second(f): f() is called from now on for each second of processor time, in the task
+ * that is running then and as soon as that is between two of Lua's instructions. A hook of that
+ * coroutine (debug.sethook) is gone then: f sets its own again. f may raise, and may not wait.
+ */
+static int limits_each_second(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &listeners) != LUA_TTABLE) {
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &listeners);
+        start_clock(L);
+    }
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
 int luaopen_dex_limits(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "memory", limits_lua_memory }, { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "each_second", limits_each_second },
+                                          { "memory", limits_lua_memory },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

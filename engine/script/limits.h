@@ -1,8 +1,13 @@
-/* How much memory Lua may have, and dex.limits, which reads and sets that. */
+/*
+ * What Lua may have: how much memory, and dex.limits, which reads and sets that and tells Lua code
+ * of each second that it has used.
+ */
 #ifndef DEX_SCRIPT_LIMITS_H
 #define DEX_SCRIPT_LIMITS_H
 
 #include <stddef.h>
+
+struct vm;
 
 /*
  * Half of the memory that this process may use: of the machine's, or of its control group's when
@@ -10,5 +15,8 @@
  * the machine swaps.
  */
 size_t limits_memory(void);
+
+/* The VM is about to go: its seconds are counted no longer. */
+void limits_forget(const struct vm *vm);
 
 #endif

@@ -176,6 +176,7 @@ static void open_vm(struct vm *vm, void *arg)
         lua_pop(L, 1);
     }
     close_package(L);
+    pattern_install(L);
     libs_preload(L);
     make_globals_strict(L);
 }
@@ -213,6 +214,7 @@ void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
+    limits_forget(vm);
     task_abandon_all(vm);
     if (vm->L)
         lua_close(vm->L);

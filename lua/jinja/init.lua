@@ -52,6 +52,8 @@ local function guarded(f, ...)
   error(result, 0)
 end
 
+limits.guard = guarded
+
 --- Calls f(...), such as a macro, from Lua code; errors get file, line and the stack of macros. May wait.
 ---@param f any callable
 M.call = guarded

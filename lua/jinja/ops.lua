@@ -109,14 +109,17 @@ function M.sub(a, b)
   return unsupported("-", a, b)
 end
 
--- most characters or items that a repetition gives
-local LARGEST = 100000000
+-- most bytes or items that a repetition gives
+local LARGEST_TEXT, LARGEST_LIST = 100000000, 10000000
 
 local function repeated(x, n)
   if getmetatable(n) == Big then return fault.raise("OverflowError", "cannot repeat that often") end
-  if n < 0 then n = 0 end
-  if #x * n > LARGEST then return fault.raise("MemoryError", "the repetition is too long") end
-  if type(x) == "string" then return x:rep(n) end
+  local is_text = type(x) == "string"
+  if n < 0 or #x == 0 then n = 0 end
+  if #x > 0 and n > (is_text and LARGEST_TEXT or LARGEST_LIST) // #x then
+    return fault.raise("MemoryError", "the repetition is too long")
+  end
+  if is_text then return x:rep(n) end
   local out, size = {}, #x
   for i = 0, n - 1 do table.move(x, 1, size, i * size + 1, out) end
   return setmetatable(out, getmetatable(x))

@@ -35,9 +35,42 @@ local function confine(env)
   env.setmetatable = function(x, mt)
     local old = type(x) == "table" and getmetatable(x)
     if old and not own[old] then error("cannot change a protected metatable", 2) end
+    -- a finalizer would run when nobody counts its instructions
+    if type(mt) == "table" and rawget(mt, "__gc") ~= nil then error("__gc is not for packages", 2) end
     setmetatable(x, mt)
     if mt then own[mt] = true end
     return x
+  end
+end
+
+-- Most items that one call of a function of `table` goes through.
+local MOST_ITEMS = 10000000
+
+-- What goes on without end where no limit sees it: a table may claim any length, and the message handler of an error
+-- that a limit raised is not counted.
+local function bound(env)
+  local own = env.table
+  local function check(first, last)
+    if math.type(first) == "integer" and math.type(last) == "integer" and last - first >= MOST_ITEMS then
+      error("too many items", 3)
+    end
+  end
+  for _, name in ipairs { "concat", "insert", "remove", "sort", "unpack" } do
+    local f = own[name]
+    own[name] = function(t, ...)
+      if type(t) == "table" then check(1, #t) end
+      return f(t, ...)
+    end
+  end
+  local move = own.move
+  own.move = function(t, first, last, ...)
+    check(first, last)
+    return move(t, first, last, ...)
+  end
+  env.xpcall = function(f, handler, ...)
+    local results = table.pack(pcall(f, ...))
+    if not results[1] then return false, select(2, pcall(handler, results[2])) end
+    return table.unpack(results, 1, results.n)
   end
 end
 
@@ -75,8 +108,12 @@ function M.environment(opts)
     for _, name in ipairs(trusted_only) do env[name] = copy(_G[name]) end
   else
     confine(env)
+    bound(env)
   end
   env.none = core.none
+  env.breakpoint = function()
+    require("repl.stop").breakpoint()
+  end
   env.print = print_line
   env.require = function(name)
     if allowed[name] then return module_of(name) end
@@ -94,6 +131,3 @@ function M.environment(opts)
 end
 
 return M
-  env.breakpoint = function()
-    require("repl.stop").breakpoint()
-  end

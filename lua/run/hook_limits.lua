@@ -4,7 +4,7 @@
 -- the count starts again whenever the hook waits.
 
 local err = require "err"
-local memory_limit = require("dex.limits").memory
+local limits = require "dex.limits"
 local time = require "dex.time"
 
 local M = {}
@@ -12,6 +12,9 @@ local M = {}
 --- Instructions without a wait: those of the root project and of the standard library, and those of packages.
 M.trusted = 3000000000
 M.untrusted = 300000000
+--- The same in seconds of processor time: what few instructions do with very long texts is seen by them.
+M.trusted_seconds = 120
+M.untrusted_seconds = 20
 --- Kilobytes by which Lua's memory may grow while a hook of a package runs.
 M.memory = 512 * 1024
 
@@ -26,41 +29,58 @@ local function reason(own)
   elseif own.spent >= (own.trusted and M.trusted or M.untrusted) then
     return 517, ("it does not come to an end: it was stopped after %.0f million instructions"):format(own.spent / 1e6),
       "look for a loop that never stops, or let the database do the work"
+  elseif own.seconds >= (own.trusted and M.trusted_seconds or M.untrusted_seconds) then
+    return 517, ("it does not come to an end: it was stopped after %d seconds"):format(own.seconds),
+      "look for a loop that never stops, or let the database do the work"
   elseif not own.trusted and collectgarbage "count" - own.memory_before > M.memory then
     return 517, ("it needs too much memory: hooks of packages may have %d MB"):format(M.memory // 1024),
       "read with hook:rows, which keeps one row at a time"
   end
 end
 
-local function tick()
-  local own = watched[coroutine.running()]
-  if not own then return debug.sethook() end
+local tick
+
+local function check(own)
   if not own.ended then
-    own.spent = own.spent + STEP
     local code, message, hint = reason(own)
     if not code then return end
     own.ended = { code = code, message = message, hint = hint }
     debug.sethook(tick, "", 1) -- from here on always, so that no pcall of the hook holds it up
   end
-  local info = debug.getinfo(2, "S")
+  local info = debug.getinfo(3, "S") -- what the hook interrupted
   if info and own.run.modules.chunks[info.short_src] then err.raise(own.ended) end
 end
+
+tick = function()
+  local own = watched[coroutine.running()]
+  if not own then return debug.sethook() end
+  own.spent = own.spent + STEP
+  check(own)
+end
+
+limits.each_second(function()
+  local own = watched[coroutine.running()]
+  if not own then return end
+  own.seconds = own.seconds + 1
+  debug.sethook(tick, "", own.ended and 1 or STEP)
+  check(own)
+end)
 
 --- The hook is about to wait: what others need meanwhile is not counted as its memory.
 ---@param own table of lua/run/hooks.lua
 function M.lift(own)
   if not own.limit_before then return end
-  memory_limit(own.limit_before)
+  limits.memory(own.limit_before)
   own.limit_before = nil
 end
 
 --- The hook has waited: its count begins anew.
 ---@param own table of lua/run/hooks.lua
 function M.rest(own)
-  own.spent = 0
+  own.spent, own.seconds = 0, 0
   if own.trusted or own.limit_before or not own.memory_before then return end
   local growth = collectgarbage "count" - own.memory_before
-  own.limit_before = memory_limit(-math.max(1024, (M.memory - growth) * 1024) // 1 | 0)
+  own.limit_before = limits.memory(-math.max(1024, (M.memory - growth) * 1024) // 1 | 0)
 end
 
 --- xpcall(fn, handler, ...) under the limits. May wait.
@@ -86,7 +106,7 @@ end
 ---@return any
 function M.explain(own, e)
   if e ~= "not enough memory" then return e end
-  local limit = memory_limit()
+  local limit = limits.memory()
   local message = "it needs more memory than there is"
   if own.trusted == false then
     message = ("it needs too much memory: hooks of packages may have %d MB"):format(M.memory // 1024)
