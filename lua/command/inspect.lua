@@ -95,7 +95,9 @@ function M.list(job)
   local ids = table.move(job.selected, 1, #job.selected, 1, {})
   table.sort(ids)
   local lines = {}
-  for i, id in ipairs(ids) do lines[i] = format(members.get(job.project, id), job.given.output_keys) end
+  local read = format == as_json and function(id) return members.get(job.project, id) end
+    or members.reader(job.project)
+  for i, id in ipairs(ids) do lines[i] = format(read(id), job.given.output_keys) end
   if #lines > 0 then term.write(1, table.concat(lines, "\n") .. "\n") end
   return 0
 end

@@ -21,6 +21,8 @@ local printing = require "jinja.printing"
 local root = require "project.root"
 local secrets = require "run.secrets"
 local stored = require "project.stored"
+local time = require "dex.time"
+local uuid = require "dex.uuid"
 local value = require "jinja.value"
 
 local M = {}
@@ -94,7 +96,7 @@ end
 
 -- The answers to what templates ask, as a dict; values of the environment only as checksums.
 local function answers(project, of)
-  local found = dict("env", dict(), "flags", dict(), "args", none, "custom_env", none)
+  local found = dict("env", dict(), "flags", dict(), "args", none, "custom_env", none, "hour", none)
   for _, name in ipairs(sorted(of.env)) do
     local v = env.get(name)
     found.env[name] = v and hash.sha256(v) or none
@@ -104,11 +106,13 @@ local function answers(project, of)
     found.args = hash.sha256(printing.repr(value.or_none(project.args)) .. tostring(project.command))
   end
   if of.custom_env then found.custom_env = custom_env() end
+  if of.hour then found.hour = time.now() // 3600 end
   return found
 end
 
 local function same_answers(project, known)
-  local of = { env = {}, flags = {}, args = known.args ~= none, custom_env = known.custom_env ~= none }
+  local of = { env = {}, flags = {}, args = known.args ~= none, custom_env = known.custom_env ~= none,
+    hour = known.hour ~= none }
   for name in pairs(known.env) do of.env[name] = true end
   for name in pairs(known.flags) do of.flags[name] = true end
   return json.encode(answers(project, of)) == json.encode(known)
@@ -246,9 +250,11 @@ local function parts_of(project, of_operations)
   }
 end
 
-local function write(project, writer, key, inputs, of, of_operations)
-  local head = dict("key", key, "answers", answers(project, of), "groups", dict(), "parts", dict(), "manifest", dict(),
-    "warnings", warnings_of(project.problems.warnings))
+local function write(project, writer, key, id, inputs, of, of_operations)
+  local head = dict("key", key, "id", id, "answers", answers(project, of), "groups", dict(), "parts", dict(), "manifest", dict(),
+    "warnings", warnings_of(project.problems.warnings), "spines", list(),
+    "columns", dict())
+  for i, node in ipairs(members.spines(project)) do head.spines[i] = node.unique_id end
   for _, group in ipairs(members.groups) do head.groups[group] = add_group(project, writer, group) end
   local parts = parts_of(project, of_operations)
   for _, name in ipairs(sorted(parts)) do head.parts[name] = writer:add(encode(parts[name])) end
@@ -256,6 +262,13 @@ local function write(project, writer, key, inputs, of, of_operations)
     local text = encode(manifest.part(project, name))
     check_secrets(project, text)
     head.manifest[name] = writer:add(text)
+  end
+  for _, name in ipairs(members.columns) do
+    local column = list()
+    for i, id in ipairs(project.ids) do
+      column[i] = members.get(project, id)[name] or false
+    end
+    head.columns[name] = writer:add(encode(column))
   end
   head.parts.names = writer:add(require("help.names").text(project))
   writer:add(inputs)
@@ -285,19 +298,26 @@ end
 ---@param project table
 ---@param key string what M.watch gave
 ---@param of_operations dex.Entry[]|nil entries of properties files that describe operations
+---@return dex.Stored|nil what was kept
 ---@return string|nil why it could not be kept
 function M.save(project, key, of_operations)
   local inputs, of = cache.watched(), asked.finish()
-  if has_free_lua(project) then return "Lua among the macros may ask the system" end
+  if has_free_lua(project) then return nil, "Lua among the macros may ask the system" end
   local writer
+  local id = uuid()
   local ok, e = pcall(function()
     fs.mkdirs(project.target_path)
     writer = cache.writer(path_of(project))
-    write(project, writer, key, inputs, of, of_operations)
+    write(project, writer, key, id, inputs, of, of_operations)
   end)
-  if ok then return nil end
+  if ok then
+    local file = cache.open(path_of(project))
+    local head = file and json.decode(file:read(file:count() - 1))
+    if head and head.id == id then return stored.new(file, head) end -- else another command's came between
+    return nil, "another command has written it"
+  end
   if writer then writer:close() end
-  return tostring(err.wrap(e).message)
+  return nil, tostring(err.wrap(e).message)
 end
 
 -- Reading ---------------------------------------------------------------------------------------------

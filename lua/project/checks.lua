@@ -1,6 +1,7 @@
 --- What the settings of nodes must be together, when all nodes are known: snapshots, microbatch models,
 -- constraints, access, pointers to latest versions, and models past their deprecation date.
 
+local asked = require "project.asked"
 local batches = require "run.batches"
 local err = require "err"
 local time = require "dex.time"
@@ -180,6 +181,7 @@ end
 
 -- Whether a date, written as text, is over; nil when it is no date.
 local function is_past(text)
+  asked.all("hour")
   local moment = batches.parse(text)
   return moment and moment.hour <= batches.at(time.now()).hour
 end

@@ -194,7 +194,10 @@ local function load(opts)
     cache.forget()
     error(result, 0)
   end
-  project.not_kept = key and cache.save(project, key, result)
+  if key then
+    kept, project.not_kept = cache.save(project, key, result)
+    if kept then kept:adopt(project) end
+  end
   return project
 end
 

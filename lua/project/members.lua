@@ -34,6 +34,50 @@ function M.runnable(project, id)
   return project.nodes[id] or project.functions[id] or project.unit_tests[id]
 end
 
+--- The ids of a group in order, without reading members that are kept in a file.
+---@param project table
+---@param group string
+---@return string[]
+function M.ids(project, group) return value.keys(project[group]) end
+
+--- What kind of member an id is of: its first word.
+---@param id string
+---@return string resource type
+function M.kind(id) return id:match("^[^.]+") end
+
+--- The fields of members that M.reader() gives without reading what is kept in a file.
+M.columns = { "name", "package_name", "fqn", "tags", "version", "latest_version", "original_file_path", "patch_path",
+  "source_name" }
+
+--- A function that gives something to read a member's fields from, for passes over all of them: the member, or what
+--- stands for it until the next call.
+---@param project table
+---@return fun(id: string): table
+function M.reader(project)
+  if project.stored then return project.stored:reader(project) end
+  return function(id) return M.get(project, id) end
+end
+
+--- What a model is called whose rows are days, for want of a `time_spine`.
+M.LEGACY_SPINE = "metricflow_time_spine"
+
+--- The models that are time spines, in order.
+---@param project table
+---@return table[]
+function M.spines(project)
+  local found = {}
+  if project.stored then
+    for i, id in ipairs(project.stored.head.spines) do found[i] = project.nodes[id] end
+    return found
+  end
+  for _, node in pairs(project.nodes) do
+    if node.resource_type == "model" and (value.opt(node.time_spine) or node.name == M.LEGACY_SPINE) then
+      found[#found + 1] = node
+    end
+  end
+  return found
+end
+
 --- Calls fn(id, member) for every member.
 ---@param project table
 ---@param fn fun(id: string, member: table)

@@ -50,9 +50,9 @@ end
 
 local member = members.get
 
-local function is_test(project, id)
-  local node = project.nodes[id]
-  return node ~= nil and node.resource_type == "test" or project.unit_tests[id] ~= nil
+local function is_test(id)
+  local kind = members.kind(id)
+  return kind == "test" or kind == "unit_test"
 end
 
 local function all_in(ids, set)
@@ -65,7 +65,7 @@ end
 -- Sources count as there in buildable mode.
 local function with_parents(project, chosen)
   local set = union(union({}, chosen), walk(chosen, project.parents, math.huge))
-  for id in pairs(project.sources) do set[id] = true end
+  for _, id in ipairs(members.ids(project, "sources")) do set[id] = true end
   return set
 end
 
@@ -76,7 +76,7 @@ local function expand(project, chosen, mode)
   local buildable = mode == "buildable" and with_parents(project, chosen)
   for id in pairs(chosen) do
     for _, child in ipairs(project.children[id] or {}) do
-      if is_test(project, child) then
+      if is_test(child) then
         local parents = project.parents[child]
         if mode == "eager" or all_in(parents, chosen) or buildable and all_in(parents, buildable) then
           direct[child] = true
@@ -95,7 +95,7 @@ local function take_waiting(project, direct, indirect, mode)
   local set = mode == "buildable" and union(union({}, direct), walk(direct, project.parents, math.huge)) or direct
   local chosen = union({}, direct)
   for id in pairs(indirect) do
-    if not direct[id] and project.nodes[id] and all_in(project.parents[id], set) then chosen[id] = true end
+    if not direct[id] and members.kind(id) == "test" and all_in(project.parents[id], set) then chosen[id] = true end
   end
   return chosen
 end
@@ -115,13 +115,17 @@ local function is_in_question(job, id, node, method)
   return of_operations[method] or job.with_operations and method == "fqn"
 end
 
+-- Methods that look at all of a member.
+local whole = { state = true, result = true, source_status = true }
+
 -- What a test of the methods chooses among all members.
 local function search(job, criterion)
   local test = methods.test(job, criterion.method, criterion.value)
   local method = criterion.method:match("^[^.]*")
   local chosen = {}
+  local read = whole[method] and function(id) return member(job.project, id) end or members.reader(job.project)
   for _, id in ipairs(job.project.order) do
-    local node = member(job.project, id)
+    local node = read(id)
     if is_in_question(job, id, node, method) and test(node) then chosen[id] = true end
   end
   return chosen
@@ -168,7 +172,8 @@ local function nearest_name(project, word)
   if word:find("[:/*]") then return nil end
   local text = criteria.parse(word:match("^[^,]*")).value
   local names = {}
-  for _, id in ipairs(project.order) do names[#names + 1] = member(project, id).name end
+  local read = members.reader(project)
+  for _, id in ipairs(project.order) do names[#names + 1] = read(id).name end
   return err.did_you_mean(text, names)
 end
 
@@ -290,8 +295,7 @@ function M.select(project, opts)
   local types = wanted_types(opts)
   local list = {}
   for id in pairs(chosen) do
-    local node = member(project, id)
-    if not types or types[node.resource_type] then list[#list + 1] = id end
+    if not types or types[members.kind(id)] then list[#list + 1] = id end
   end
   table.sort(list, function(a, b) return project.position[a] < project.position[b] end)
   return list, job.warnings, default

@@ -180,7 +180,63 @@ local function add_parts(self, project)
   end })
 end
 
+-- Columns -----------------------------------------------------------------------------------------------
+
+--- See lua/project/members.lua.
+---@param project table
+---@return fun(id: string): table
+function M:reader(project)
+  local columns, at = {}, {}
+  for i, id in ipairs(project.ids) do at[id] = i end
+  for name, number in pairs(self.head.columns) do
+    columns[name] = setmetatable({}, { __index = function(_, i)
+      local read = json.decode(self.file:read(number))
+      columns[name] = read
+      return read[i]
+    end })
+  end
+  local current
+  local row = setmetatable({}, { __index = function(_, field)
+    if field == "unique_id" then return current end
+    if field == "resource_type" then return members.kind(current) end
+    local column = columns[field]
+    if column then
+      local v = column[at[current]]
+      return v ~= false and v or nil
+    end
+    local member = members.get(project, current)
+    return member and member[field]
+  end })
+  return function(id)
+    for _, group in ipairs(members.groups) do
+      local member = rawget(project[group], id)
+      if member then return member end
+    end
+    current = id
+    return row
+  end
+end
+
 -- The whole ---------------------------------------------------------------------------------------------
+
+--- Takes the place of what a project holds that has just been kept: its members are read again when they are asked
+--- for, and until then take no memory.
+---@param project table
+function M:adopt(project)
+  local beside = {}
+  for id, operation in pairs(project.operations) do beside[operation.unique_id or id] = operation end
+  local infos = {}
+  for _, hooks in pairs(project.run_hooks) do
+    for _, hook in ipairs(hooks) do infos[hook.id] = project.info[hook.id] end
+  end
+  for id in pairs(beside) do infos[id] = project.info[id] end
+  self:restore(project)
+  for id, info in pairs(infos) do project.info[id] = info end
+  for id, operation in pairs(beside) do
+    if operation.node then operation.node = project.nodes[id] end
+  end
+  project.warnings = project.problems.warnings
+end
 
 --- Fills a project whose settings and macros are loaded.
 ---@param project table

@@ -34,7 +34,7 @@ end
 function Graph:summary(project)
   local found = dict()
   for i, id in ipairs(self.ids) do
-    local entry = dict("name", id, "type", members.get(project, id).resource_type)
+    local entry = dict("name", id, "type", id:match("^[^.]+"))
     -- A copy: edges of tests are added behind it.
     local after = self.successors[id]
     if #after > 0 then entry.succ = value.list(table.move(after, 1, #after, 1, {})) end
@@ -50,9 +50,9 @@ end
 ---@return table dict
 function M.make(project, invocation_id, with_tests)
   local graph = new_graph()
-  for id in pairs(project.sources) do graph:add(id) end
+  for _, id in ipairs(members.ids(project, "sources")) do graph:add(id) end
   for _, group in ipairs(groups) do
-    for id in pairs(project[group]) do
+    for _, id in ipairs(members.ids(project, group)) do
       graph:add(id)
       for _, parent in ipairs(project.parents[id] or {}) do graph:link(parent, id) end
     end
@@ -60,8 +60,8 @@ function M.make(project, invocation_id, with_tests)
   local content = dict("_invocation_id", invocation_id, "linked", graph:summary(project))
   if with_tests then
     local waiting_for = require("run.plan").waiting_for
-    for id, node in pairs(project.nodes) do
-      if node.resource_type == "test" then
+    for _, id in ipairs(members.ids(project, "nodes")) do
+      if id:find("^test%.") then
         for _, waiting in ipairs(waiting_for(project, id)) do graph:link(id, waiting) end
       end
     end

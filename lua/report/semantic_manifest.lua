@@ -2,6 +2,7 @@
 -- (metricflow-semantic-interfaces, implementations/): the semantic layer of the manifest without dbt's own fields.
 
 local err = require "err"
+local members = require "project.members"
 local semantic = require "project.semantic"
 local value = require "jinja.value"
 
@@ -9,7 +10,6 @@ local M = {}
 
 local dict, none, opt = value.dict, value.none, value.opt
 
-local LEGACY_SPINE = "metricflow_time_spine"
 
 -- Fields in their order; `name:shape` is an object of that shape, `name[shape]` a list of them, `name=x` has a default:
 -- a list, an object, false. All others are null when they are not given.
@@ -132,15 +132,13 @@ end
 local function configuration(project)
   local spines, tables, fine = value.list(), value.list(), false
   local legacy
-  for _, node in pairs(project.nodes) do
-    if node.resource_type == "model" then
-      if opt(node.time_spine) then
-        local spine, granularity = time_spine(node)
-        spines[#spines + 1] = spine
-        fine = fine or granularity <= rank("day")
-      end
-      if node.name == LEGACY_SPINE then legacy = node end
+  for _, node in ipairs(members.spines(project)) do
+    if opt(node.time_spine) then
+      local spine, granularity = time_spine(node)
+      spines[#spines + 1] = spine
+      fine = fine or granularity <= rank("day")
     end
+    if node.name == members.LEGACY_SPINE then legacy = node end
   end
   if legacy and #value.keys(project.semantic_models) > 0 then
     fine = true
