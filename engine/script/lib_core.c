@@ -30,6 +30,17 @@ static int core_pid(lua_State *L)
     return 1;
 }
 
+/* host() -> the name of this machine, as far as the system knows one */
+static int core_host(lua_State *L)
+{
+    char name[256];
+    if (gethostname(name, sizeof name) != 0)
+        name[0] = '\0';
+    name[sizeof name - 1] = '\0';
+    lua_pushstring(L, name);
+    return 1;
+}
+
 /*
  * on_signal(fn or nil [, patient]) -> fn or nil, patient: calls fn("SIGINT" | "SIGTERM") in a task
  * of its own when the first such signal comes; with `patient`, SIGINT each time. Gives what was set
@@ -144,6 +155,7 @@ static int core_versions(lua_State *L)
 
 static const luaL_Reg functions[] = {
     { "pid", core_pid },
+    { "host", core_host },
     { "on_signal", core_on_signal },
     { "float_repr", core_float_repr },
     { "interrupted", core_interrupted },

@@ -173,6 +173,7 @@ end
 
 -- Builds what is selected in one transaction, which is rolled back. May wait.
 local function rehearse(job, which, checking)
+  if not checking then require("run.lock").project(job) end
   if checking then
     job.given.empty = true
     job.args.empty = true

@@ -218,6 +218,8 @@ M.codes = {
   [423] = { "A relation is there whose name differs only in the case of its letters.",
     "Drop or rename one of them, or set `quoting`." },
   [424] = { "A relation is missing, or is of another kind than is needed.", "Build it first, or drop or rename it." },
+  [425] = { "Another command works on this project and target.",
+    "Let it end, or say --lock wait; the message names its process." },
 
   -- Hooks and operations
   [501] = { "A statement of a hook failed.", "The words are PostgreSQL's; file and line are those of the hook." },

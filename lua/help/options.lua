@@ -6,7 +6,7 @@ local M = {}
 --- An option: `name` long form without dashes, `short` one letter, `aliases`, `arg` placeholder of its
 --- value (none: a flag), `many` takes all words up to the next option, `choices`, `env` variable read when
 --- it is absent (dbt's names), `negatable` has a `--no-` form, `uuid`, `integer` above 0 (`zero`: or 0),
---- `default`, `help` one line; `ignored` for options of dbt that are taken and change nothing, `refused` a sentence for
+--- `default`, `help` one line, `only` and `except` a command; `ignored` for options of dbt that are taken and change nothing, `refused` a sentence for
 --- those that would change something and cannot.
 M.options = {
   { name = "select", short = "s", aliases = { "models", "model" }, mshort = "m", arg = "SELECTOR", many = true,
@@ -54,6 +54,8 @@ M.options = {
   { name = "upgrade", help = "The newest versions that packages.yml allows, not those of package-lock.yml",
     only = "deps" },
   { name = "lock", help = "Write package-lock.yml and install nothing", only = "deps" },
+  { name = "lock", arg = "MODE", choices = { "wait", "fail", "off" }, env = "DBT_LOCK",
+    except = "deps", help = "Other commands on this project and target: wait for them, fail, or off" },
   { name = "vars", arg = "YAML", help = "Variables, as a YAML mapping: '{key: value}'" },
   { name = "warn-error", env = "DBT_WARN_ERROR", negatable = true, help = "Warnings are errors" },
   { name = "warn-error-options", arg = "YAML", env = "DBT_WARN_ERROR_OPTIONS",
@@ -213,7 +215,7 @@ M.commands = {
       "two commands at once apply no change twice.",
     examples = { "dex-lua snapshot", "dex-lua snapshot --select customers_history" } },
   { name = "clone", summary = "Make views on what an earlier run has built elsewhere",
-    options = sets(selection, { "threads", "fail-fast", "full-refresh" }, connection, logging),
+    options = sets(selection, { "threads", "lock", "fail-fast", "full-refresh" }, connection, logging),
     text = "Each selected seed, model and snapshot becomes a view on the relation that the artifacts of --state\n" ..
       "know it by. What is there already stays, except with --full-refresh. No hook runs.",
     examples = { "dex-lua clone --state prod-artifacts",
@@ -371,7 +373,7 @@ function M.of(command)
   local found = {}
   for _, option in ipairs(M.options) do
     if (wanted[option.name] or wanted["log-format"] and (option.ignored or option.refused))
-      and (not option.only or option.only == command.name) then
+      and (not option.only or option.only == command.name) and option.except ~= command.name then
       found[#found + 1] = option
     end
   end

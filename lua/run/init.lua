@@ -8,6 +8,7 @@ local flags = require "run.flags"
 local hook_module = require "run.hook_module"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
+local lock = require "run.lock"
 local members = require "project.members"
 local no_op = require "run.no_op"
 local node_module = require "run.node"
@@ -282,6 +283,7 @@ end
 
 local function outcome(run)
   local how = run.job.cancelled
+  lock.check(run.job)
   if how then run:emit("cancel", { signal = how }) end
   if run.events then
     run.events:note("run_end", { results = run.results })
@@ -340,6 +342,7 @@ end
 ---@param job table project, selected, pool, given, command, report, target_path, ... of lua/pipeline.lua
 ---@return table outcome results, hooks, cancelled; for an operation rows
 function M.execute(job)
+  lock.project(job)
   local run = M.new(job)
   if job.operation then return run_operation(run) end
   if job.macro_operation then return run_macro(run) end
