@@ -1,5 +1,6 @@
 --- `dex-lua operation ls|show|run`.
 
+local env = require "dex.env"
 local err = require "err"
 local json = require "dex.json"
 local operations = require "project.operations"
@@ -58,30 +59,24 @@ end
 
 -- A secret is not kept for `retry`: without another way to its value the operation is called again by hand.
 local function forget_hidden(job, operation, args)
-  if not job.only then return {} end
-  local lost = {}
+  if not job.only then return end
   for _, parameter in ipairs(operation.parameters or {}) do
-    if parameter.secret and args[parameter.name] == "*****" then
-      value.del(args, parameter.name)
-      lost[#lost + 1] = parameter.name
+    local name = parameter.name
+    if parameter.secret and args[name] == "*****" then
+      value.del(args, name)
+      if parameter.default == nil and not (parameter.env and env.get(parameter.env)) then
+        err.raise { code = 602, message = ("operation '%s': the secret parameter '%s' is kept nowhere"):format(
+          operation.name, name), hint = ("run `dex-lua operation run %s -a %s=...`"):format(operation.name, name) }
+      end
     end
   end
-  return lost
 end
 
 local function call_of(job, operation)
   local args = arguments(job.given, operation)
   hide_arguments(job, operation, args)
-  local lost = forget_hidden(job, operation, args)
-  local call = require("run.operation").prepare(job.project, operation, args)
-  for _, name in ipairs(lost) do
-    if call.args[name] == nil then
-      err.raise { code = 602, message = ("operation '%s': the secret parameter '%s' is kept nowhere")
-        :format(operation.name, name),
-        hint = ("run `dex-lua operation run %s -a %s=...`"):format(operation.name, name) }
-    end
-  end
-  return call
+  forget_hidden(job, operation, args)
+  return require("run.operation").prepare(job.project, operation, args)
 end
 
 -- Asks whether an operation with `confirm` may run; --yes is the answer of programs.

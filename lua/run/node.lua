@@ -362,7 +362,8 @@ end
 local function fail_result(state, result, ctx)
   local run, node = state.run, state.node
   local e = failure.of_node(run, node, ctx.error, ctx.failed_phase or ctx.phase)
-  result.error, result.message = e, failure.message(node, e)
+  result.error, result.message = e, run.mask(failure.message(node, e))
+  if is_operation(state) and e.sql then e.sql = run.mask(e.sql) end -- its arguments stand in it
   result.committed = ctx.committed or nil
   if not is_test(state) then
     local kind = node.resource_type
