@@ -3,6 +3,7 @@
 
 local errors = require "report.errors"
 local jinja = require "jinja"
+local failure = require "run.failure"
 local rows = require "repl.rows"
 local show = require "repl.show"
 local source_line = require "run.source_line"
@@ -308,7 +309,9 @@ local function greeting(own)
       table.move(M.failed_sql(stop.error, stop.state.run.mask), 1, 1000, #out + 1, out)
     end
     local txn = stop.state.conn and stop.state.conn:txn()
-    if txn == "intrans" then out[#out + 1] = "The transaction is open, as it was before this hook." end
+    if txn == "intrans" then 
+      out[#out + 1] = ("The transaction is open, as it was before this %s."):format(stop.own and "hook" or "phase")
+    end
     out[#out + 1] = "continue, retry, skip or abort; `.help` lists what else"
   else
     out[1] = ("%s in %s"):format(stop.kind == "step" and "at a line" or "breakpoint", title(stop))
@@ -356,7 +359,12 @@ function M.session(debugger, stop)
       local text = show.results(results, session.reader:width())
       if text then session.reader:write(text) end
     end,
-    failed = function(session, e) session.reader:write(errors.format(e, { width = session.reader:width() })) end,
+    failed = function(session, e)
+      if e.sql and e.position then
+        e.message = tostring(e.message) .. failure.excerpt(stop.state.run.mask(e.sql), e.position)
+      end
+      session.reader:write(errors.format(e, { width = session.reader:width() }))
+    end,
   }
 end
 

@@ -477,6 +477,7 @@ end
 function M.new(own)
   local self = setmetatable({}, hook_mt)
   inside[self] = own
+  own.closed = nil -- a hook that is tried again
   return self
 end
 
