@@ -58,13 +58,18 @@ function M.name_of(hook)
   return #text > 60 and text:sub(1, 58) .. ".." or text
 end
 
+-- The node that a hook belongs to; run hooks are operations of their own in the manifest, and belong to none.
+local function node_of(state)
+  local node = state.node
+  if node and (node.resource_type ~= "operation" or state.info and state.info.operation) then return node end
+end
+
 -- "post-hook 'audit' of model orders"
 local function title_of(state, hook, phase, index)
   local name = opt(hook.name) and ("'%s'"):format(hook.name)
     or hook.kind == "sql" and tostring(opt(hook.index) or index) or ("%d (%s)"):format(opt(hook.index) or index,
       M.name_of(hook))
-  local whose = state.node and state.node.resource_type ~= "operation"
-    and (" of %s %s"):format(state.node.resource_type, state.node.name) or ""
+  local whose = node_of(state) and (" of %s %s"):format(state.node.resource_type, state.node.name) or ""
   return ("%s %s%s"):format(phase_words[phase] or phase, name, whose)
 end
 
@@ -363,7 +368,7 @@ end
 
 local function new_record(state, hook, phase, is_inside, index)
   local name = M.name_of(hook)
-  local node = state.node and state.node.resource_type ~= "operation" and state.node or nil
+  local node = node_of(state)
   return { node = node and node.unique_id, name = state.run.mask(name), kind = hook.kind, phase = phase,
     label = state.run.mask(node and ("%s: %s"):format(node.name, name) or name),
     place = hook.place, file = hook.file, line = opt(hook.line), index = not hook.deferred and index or nil,
