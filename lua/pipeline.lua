@@ -36,6 +36,7 @@ M.commands = {
   deps = { "deps.run" },
   clean = { "clean.run" },
   db = { "private_server.run" },
+  repl = { "repl.run" },
   render = { "meta.render" },
   version = { "meta.version" },
   help = { "meta.help" },

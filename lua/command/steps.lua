@@ -104,7 +104,6 @@ function M.select(job)
   end
 end
 
---- profile -> job.pool. Starts the private server when the project has no other; does not connect yet.
 local MOST_NOTICES = 50
 
 --- Keeps what the server has said lately, for the debugger.
@@ -115,6 +114,7 @@ function M.note_notice(job, text)
   list[#list + 1] = text
 end
 
+--- profile -> job.pool. Starts the private server when the project has no other; does not connect yet.
 function M.connect(job)
   local profile = job.project.profile
   local params = profile.params
@@ -144,11 +144,15 @@ function M.execute(job)
     job.cancelled = name
     if job.debugger then job.debugger:cancel() end
     if job.nodes_run then require("dex.run").cancel(name) else work:cancel() end
-  end)
   end
-  core.on_signal(function(name)
-    job.report:log("warn", "cancelling: queries are stopped and rolled back; a second " .. name .. " ends at once")
-    job.cancel(name)
+  local before, patient
+  if not job.in_background then -- beside a prompt, which hears the signals itself
+    before, patient = core.on_signal(function(name)
+      job.report:log("warn", "cancelling: queries are stopped and rolled back" ..
+        (job.at_prompt and "" or "; a second " .. name .. " ends at once"))
+      job.cancel(name)
+    end, job.at_prompt)
+  end
   local ticking = true
   if job.report.live then
     loop.spawn(function()
@@ -160,7 +164,7 @@ function M.execute(job)
   end
   local ok, outcome = pcall(work.wait, work)
   ticking = false
-  core.on_signal(nil)
+  if not job.in_background then core.on_signal(before, patient) end
   if not ok then error(outcome, 0) end
   job.outcome = outcome
 end

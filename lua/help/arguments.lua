@@ -215,6 +215,10 @@ function M.parse(argv, getenv, flags_of)
       i = read_option(command, argv, i, given)
     else
       words[#words + 1] = word
+      if command and command.verbatim then -- what follows is the script's
+        table.move(argv, i + 1, #argv, #words + 1, words)
+        break
+      end
     end
     i = i + 1
   end

@@ -135,6 +135,8 @@ M.codes = {
     "Look for a loop or a macro that never stops, and ask the database for less at once." },
   [209] = { "A macro, filter or test that is written in Lua failed.",
     "The line is the Lua file's; `error(message, 0)` gives a message of your own." },
+  [221] = { "What was typed at the prompt, or a script of `dex-lua repl`, is no Lua.",
+    "The caret shows where it cannot be understood." },
   [231] = { "exceptions.raise_compiler_error() or one of its kind was called.", "The message is the macro's own." },
   [232] = { "ref() or source() has the wrong arguments.",
     "Write ref('model'), ref('package', 'model'), ref('model', " ..

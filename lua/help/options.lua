@@ -122,6 +122,7 @@ M.options = {
     help = "serve: the port, 0 for any free one" },
   { name = "browser", negatable = true, only = "docs", help = "Accepted: no browser is opened" },
   { name = "sql", arg = "SQL", help = "SQL with Jinja in place of a macro" },
+  { name = "execute", short = "e", arg = "CODE", help = "Lua in place of a script; what it gives is printed" },
   { name = "batch", help = "Render JSON lines from standard input to standard output" },
   { name = "context", arg = "JSON", help = "Variables of the template, a JSON object" },
   { name = "context-file", arg = "FILE", help = "The same, from a file" },
@@ -258,6 +259,13 @@ M.commands = {
     text = "Only folders inside the project are deleted. The private server's data (.dex) stays; that is\n" ..
       "`dex-lua db destroy`.",
     examples = { "dex-lua clean" } },
+  { name = "repl", data = true, args = "[SCRIPT [ARGUMENT...]]", verbatim = true,
+    summary = "A prompt with the whole project in reach; runs scripts, too",
+    options = sets({ "execute", "threads" }, connection, logging),
+    text = "Lua with queries, templates, macros, operations and runs, and SQL as it is. A script, -e or input\n" ..
+      "through a pipe is run without a prompt: the status is 1 when it fails, 2 when the project does.\n" ..
+      "See `dex-lua help repl`.",
+    examples = { "dex-lua repl", "dex-lua repl -e 'show(\"orders\")'", "dex-lua repl nightly.lua --since 2026-01-01" } },
   { name = "render", data = true, args = "[FILE]", summary = "Render one template with a JSON context",
     options = sets({ "context", "context-file", "batch", "vars" }),
     text = "FILE is a template, or - for standard input. Needs no project and no database. With --batch,\n" ..

@@ -22,8 +22,6 @@ end
 -- The first variant that compiles; else the message of the last one.
 local function compile(text, name, scope)
   local message
-  local shebang = text:match("^#[^\n]*")
-  if shebang then text = ("-- %s"):format(text) end
   for _, source in ipairs(variants(text)) do
     local fn
     fn, message = load(source, name, "t", scope)
@@ -43,6 +41,17 @@ local function is_sql(text)
   local word, after = text:match("^%s*(%a+)(.*)$")
   if not word or not sql_words[word:lower()] then return false end
   return after == "" or after:find("^%s*;") ~= nil or after:find("^%s+[^=%s]") ~= nil
+end
+
+--- The function of a whole file.
+---@param text string
+---@param path string for messages
+---@param scope table
+---@return function
+function M.script(text, path, scope)
+  local source = text:gsub("^#[^\n]*", "")
+  local fn, message = load(source, "@" .. path, "t", scope)
+  return fn or M.syntax_error(source, path, message)
 end
 
 -- A statement of SQL ends with a semicolon that stands in no quotes and no comment.
@@ -66,28 +75,42 @@ function M.kind(text, sql)
   return "lua", fn ~= nil or message:find("<eof>", 1, true) == nil
 end
 
--- The column of the word at which Lua's message points ("near 'x'"), when the line has it once or it stands at the end.
-local function column_of(line, near)
-  if near == "<eof>" then return #line + 1 end
-  local first = line:find(near, 1, true)
-  if not first then return nil end
-  return utf8.len(line:sub(1, first - 1)) + 1
+-- The column of the word at which Lua's message points ("near 'x'"): of those in the line it is the first that makes the
+-- same message when everything behind it is left out.
+local function column_of(text, before, line, near, message)
+  if near == "<eof>" then return (utf8.len(line) or #line) + 1 end
+  local from, first = 1, nil
+  while true do
+    local start, stop = line:find(near, from, true)
+    if not start then break end
+    first = first or start
+    local _, shorter = load(text:sub(1, before + stop), "=stdin")
+    if shorter and shorter:match(":%d+: (.*)$") == message then
+      first = start
+      break
+    end
+    from = start + 1
+  end
+  return first and (utf8.len(line:sub(1, first - 1)) or first - 1) + 1
 end
 
--- The error of a text that is no Lua: file, line, column, and the line itself.
-local function syntax_error(text, name, message, first_line)
+--- Raises the error of a text that is no Lua: file, line, column, and the line itself.
+function M.syntax_error(text, name, message, first_line)
   local line, words = message:match("^[^\n]-:(%d+): (.*)$")
   line = tonumber(line) or 1
   words = words or message
-  local number = 0
-  local excerpt
+  local number, before, excerpt = 0, 0, nil
   for each in (text .. "\n"):gmatch("(.-)\r?\n") do
     number = number + 1
-    if number == line then excerpt = each end
+    if number == line then
+      excerpt = each
+      break
+    end
+    before = before + #each + 1
   end
   local near = words:match(" near '(.*)'$") or words:match(" near (<eof>)$")
+  local column = excerpt and near and column_of(text, before, excerpt, near, words)
   if near == "<eof>" then words = words:gsub(" near <eof>$", " at the end of the input") end
-  local column = excerpt and near and column_of(excerpt, near)
   err.raise { code = 221, message = words, file = name, line = line + (first_line or 1) - 1, column = column,
     excerpt = excerpt, syntax = true }
 end
@@ -101,7 +124,7 @@ end
 function M.load(text, name, scope, first_line)
   local padding = ("\n"):rep((first_line or 1) - 1)
   local fn, message = compile(text, "@" .. name, scope)
-  if not fn then return syntax_error(text, name, message, first_line) end
+  if not fn then return M.syntax_error(text, name, message, first_line) end
   if padding == "" then return fn end
   for _, source in ipairs(variants(text)) do
     fn = load(padding .. source, "@" .. name, "t", scope)

@@ -35,6 +35,7 @@ local M = {}
 ---@field before nil|fun(session) called before each input is run. May wait.
 ---@field sql nil|fun(session, text: string) runs an input that is SQL. May wait.
 ---@field name string how messages call what is typed: "stdin", a file's name
+---@field line_of fun(session, line: integer): string|nil a line of what is run, for messages
 ---@field stop_on_error boolean|nil an error leaves the prompt: M.run gives nil, and session.status is 1
 ---@field interrupt fun() Ctrl-C, set by M.run: ends what runs, never the prompt. Does not wait.
 
@@ -66,14 +67,30 @@ end)
 
 -- Running ----------------------------------------------------------------------------------------------
 
--- Calls fn as a task of its own, which Ctrl-C ends; gives what pcall gives.
+-- An error with the line of what was typed, when it has no place of its own.
+local function placed(session, e)
+  e = err.wrap(e)
+  if e.file or e.cancelled then return e end
+  for level = 2, 60 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then break end
+    if info.source == "@" .. session.name then
+      e.file, e.line, e.excerpt = session.name, info.currentline, session:line_of(info.currentline)
+      break
+    end
+  end
+  return e
+end
+
+--- Calls fn as a task of its own, which session.work is meanwhile; gives what pcall gives. Errors have the line of what
+--- was typed. May wait.
 local function guarded(session, fn, ...)
   session.interrupted = false
   core.interrupted(true)
   local work = loop.spawn(function(...)
     local co = coroutine.running()
     ending[co] = session
-    local results = table.pack(pcall(fn, ...))
+    local results = table.pack(xpcall(fn, function(e) return placed(session, e) end, ...))
     ending[co] = nil
     return table.unpack(results, 1, results.n)
   end, ...)
@@ -84,6 +101,8 @@ local function guarded(session, fn, ...)
   if results[1] then return table.unpack(results, 2, results.n) end
   return false, results[2]
 end
+
+M.guarded = guarded
 
 --- Runs a function of the session as its inputs are run: Ctrl-C ends it, and what it raises is printed. Gives whether
 --- it ended well, and its results. May wait.
@@ -144,6 +163,7 @@ local function read_input(session)
     end
     session.lines = (session.lines or 0) + 1
     lines[#lines + 1] = line
+    session.recent[session.lines] = line
     local text = table.concat(lines, "\n")
     if text:find("^%s*%.%a") then return text, "command" end
     local kind, complete = chunk.kind(text, session.sql ~= nil)
@@ -161,8 +181,10 @@ function M.run(session)
     session.interrupted = true
     if session.work then session.work:cancel() elseif reader.interrupt then reader:interrupt() end
   end
-  local before
-  if reader.terminal then before = core.on_signal(function(name)
+  session.recent = {} -- line number -> text, of all that was typed
+  session.line_of = session.line_of or function(_, line) return session.recent[line] end
+  local before, patient
+  if reader.terminal then before, patient = core.on_signal(function(name)
     if name == "SIGINT" then
       core.interrupted(true)
       session.interrupt()
@@ -184,7 +206,7 @@ function M.run(session)
       if ok then left = result elseif session.stop_on_error then break end
     end
   end
-  if reader.terminal then core.on_signal(before) end
+  if reader.terminal then core.on_signal(before, patient) end
   return left
 end
 

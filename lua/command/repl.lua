@@ -1,0 +1,184 @@
+--- `dex-lua repl`: a prompt with the whole project in reach; the same for scripts, -e and pipes.
+
+local chunk = require "repl.chunk"
+local complete = require "repl.complete"
+local core = require "dex.core"
+local dots = require "repl.dots"
+local err = require "err"
+local errors = require "report.errors"
+local fs = require "dex.fs"
+local prompt = require "repl.prompt"
+local reach = require "repl.reach"
+local show = require "repl.show"
+local term = require "dex.term"
+local time = require "dex.time"
+local workspace = require "repl.workspace"
+
+local M = {}
+
+-- A database's error shows the SQL that it points into.
+local function located(e)
+  if e.sql and e.position and not e.marked then
+    e.message, e.marked = e.message .. require("run.failure").excerpt(e.sql, e.position), true
+  end
+  return e
+end
+
+local marks = { idle = "", intrans = "*", inerror = "!" }
+
+-- What all sessions of a workspace have.
+local function new_session(w, reader, name)
+  local session = { workspace = w, reader = reader, name = name, typed = {}, dots = dots.commands() }
+  session.scope = reach.scope(w, { print = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    reader:write(table.concat(parts, "\t", 1, parts.n))
+  end })
+  session.words = {}
+  for _, word in ipairs { "begin", "commit", "rollback" } do
+    session.words[word] = function() w:execute(word) end
+  end
+  session.words.help = function(_, topic)
+    reader:write(reach.help(topic ~= "" and topic or nil))
+  end
+  function session.words.quit() return true end
+  session.words.exit = session.words.quit
+  function session.prompt(more)
+    local mark = marks[w:transaction()]
+    return more and ("   %s> "):format(mark == "" and "." or mark) or ("dex%s> "):format(mark)
+  end
+  function session.complete(text, cursor)
+    local kind = chunk.kind(text, true)
+    return complete.find(w, kind == "sql", text, cursor)
+  end
+  function session.before()
+    session.since = time.mono()
+    w:refresh()
+  end
+  function session.show(_, results)
+    local text = show.results(results, reader:width())
+    if text then reader:write(text) end
+    if session.text then session.typed[#session.typed + 1] = session.text end
+    dots.tell_time(session, session.since)
+  end
+  function session.sql(_, text)
+    local sql = w:sql((text:gsub("[%s;]+$", "")))
+    local result = w:query(sql)
+    if #result.columns > 0 then
+      reader:write(show.value(result, reader:width()))
+    else
+      reader:write(require("repl.rows").status(result) or "done")
+    end
+    session.typed[#session.typed + 1] = ("query %q"):format(text):gsub("\\\n", "\\n")
+    dots.tell_time(session, session.since)
+  end
+  function session.failed(_, e)
+    w:say(errors.format(located(e), { width = reader:width(), debug = w.job.given.debug,
+      paint = reader.terminal and require("report.paint").painter(require("report.paint").wanted(
+        w.job.given.use_colors, 1)) or nil }))
+  end
+  return session
+end
+
+-- At the terminal --------------------------------------------------------------------------------------
+
+local function at_terminal(job)
+  local dir = job.given.project_dir or "."
+  local in_project = fs.exists(dir .. "/dbt_project.yml") or fs.exists(dir .. "/dex_project.yml")
+  local mask = require("run.secrets").environment_masker()
+  local history = in_project and require("repl.history").open(dir, mask) or nil
+  local reader = require("repl.terminal").new(history)
+  local w = workspace.new(job, reader)
+  job.closers[#job.closers + 1] = function() reader:close() end
+  local session = new_session(w, reader, "prompt")
+  session.banner = ("dex-lua %s: help lists what is in reach, .help the commands, Ctrl-D leaves"):format(core.version)
+  if in_project then w:begin_loading() end
+  prompt.run(session)
+  w:stop_background()
+  if w.background then pcall(w.background.handle.wait, w.background.handle) end
+  if w:transaction() ~= "idle" then reader:write("the open transaction is rolled back") end
+  return session.left == "SIGTERM" and 143 or 0
+end
+
+-- Scripts ----------------------------------------------------------------------------------------------
+
+local PROJECT_FAILED, FAILED = 2, 1
+
+-- A function of a script; gives the exit status. A signal ends it.
+local function run_script(job, session, fn, ...)
+  core.on_signal(function(name)
+    job.cancelled = name
+    if session.work then session.work:cancel() end
+  end)
+  local results = table.pack(prompt.guarded(session, fn, ...))
+  core.on_signal(nil)
+  if job.cancelled then return require("command.steps").cancelled_status(job) end
+  if results[1] then
+    local status = results[2]
+    return math.type(status) == "integer" and status >= 0 and status < 256 and status or 0
+  end
+  local e = located(err.wrap(results[2]))
+  job.report:failure(e)
+  return (e.of_project or e.syntax and e.file == "-e") and PROJECT_FAILED or FAILED
+end
+
+local function script_session(job, name)
+  local reader = require("repl.pipe").new("")
+  local w = workspace.new(job, reader)
+  return new_session(w, reader, name)
+end
+
+local function run_file(job, path, arguments)
+  if not fs.exists(path) or fs.isdir(path) then
+    err.raise { code = 101, message = "there is no such script", file = path }
+  end
+  local session = script_session(job, path)
+  local text = fs.read(path)
+  session.line_of = function() end -- it is in the file
+  session.scope.arg = table.move(arguments, 1, #arguments, 1, { [0] = path })
+  return run_script(job, session, function(...) return chunk.script(text, path, session.scope)(...) end,
+    table.unpack(arguments))
+end
+
+-- What -e gives is printed, as at the prompt.
+local function run_text(job, text, arguments)
+  local session = script_session(job, "-e")
+  session.scope.arg = arguments
+  session.line_of = function(_, line) return line == 1 and text:match("^[^\n]*") or nil end
+  return run_script(job, session, function(...)
+    local results = table.pack(chunk.load(text, "-e", session.scope)(...))
+    local shown = show.results(results, session.reader:width())
+    if shown then session.reader:write(shown) end
+  end, table.unpack(arguments))
+end
+
+local function run_pipe(job)
+  local reader = require("repl.pipe").new(io.read("a") or "")
+  local w = workspace.new(job, reader)
+  local session = new_session(w, reader, "stdin")
+  session.stop_on_error = true
+  function session.failed(_, e)
+    job.report:failure(located(e))
+    session.of_project = e.of_project
+  end
+  local status = run_script(job, session, function() prompt.run(session) end)
+  if status ~= 0 then return status end
+  return session.of_project and PROJECT_FAILED or session.status or 0
+end
+
+--- The command.
+---@param job table of lua/pipeline.lua
+---@return integer status: 0; 1 when an error was raised; 2 when the project or the command line is wrong
+function M.run(job)
+  local words = job.words
+  if job.given.execute then return run_text(job, job.given.execute, words) end
+  if words[1] == "-" or not words[1] and not term.isatty(0) then return run_pipe(job) end
+  if words[1] then return run_file(job, words[1], table.move(words, 2, #words, 1, {})) end
+  if not term.isatty(1) then
+    err.raise { code = 101, message = "the prompt needs a terminal to write to, too",
+      hint = "give a script, -e 'code', or input through a pipe" }
+  end
+  return at_terminal(job)
+end
+
+return M
