@@ -128,6 +128,9 @@ struct adapter {
      */
     unsigned (*ended)(const struct db_conn *conn);
 
+    /* ended() says `before` again: whoever asks has made up for those that ended since then. */
+    void (*forget_ended)(struct db_conn *conn, unsigned before);
+
     /* The server process, for messages and pg_stat_activity. */
     int (*pid)(const struct db_conn *conn);
 

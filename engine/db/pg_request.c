@@ -361,6 +361,11 @@ static unsigned pg_ended(const struct db_conn *base)
     return pg_of(base)->ended;
 }
 
+static void pg_forget_ended(struct db_conn *base, unsigned before)
+{
+    pg_of(base)->ended = before;
+}
+
 static int pg_pid(const struct db_conn *base)
 {
     return PQbackendPID(pg_of(base)->pg);
@@ -400,6 +405,7 @@ const struct adapter pg_adapter = {
     .abandon = pg_abandon,
     .txn = pg_txn,
     .ended = pg_ended,
+    .forget_ended = pg_forget_ended,
     .pid = pg_pid,
     .escape = pg_escape,
     .close = pg_close,

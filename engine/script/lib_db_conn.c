@@ -188,6 +188,22 @@ static int conn_txn(lua_State *L)
     return 1;
 }
 
+/* conn:ended() -> how many transactions have ended on it; see adapter.h */
+static int conn_ended(lua_State *L)
+{
+    struct db_conn *conn = lib_db_conn_check(L, 1)->conn;
+    lua_pushinteger(L, conn->adapter->ended(conn));
+    return 1;
+}
+
+/* conn:forget_ended(before) makes conn:ended() say `before` again */
+static int conn_forget_ended(lua_State *L)
+{
+    struct db_conn *conn = lib_db_conn_check(L, 1)->conn;
+    conn->adapter->forget_ended(conn, (unsigned)luaL_checkinteger(L, 2));
+    return 0;
+}
+
 /* conn:escape_literal(text) -> the text in quotes */
 static int conn_escape_literal(lua_State *L)
 {
@@ -309,6 +325,8 @@ void lib_db_conn_open(lua_State *L)
     static const luaL_Reg methods[] = {
         { "exec", conn_exec },
         { "txn", conn_txn },
+        { "ended", conn_ended },
+        { "forget_ended", conn_forget_ended },
         { "release", conn_release },
         { "escape_literal", conn_escape_literal },
         { "copy_begin", lib_db_copy_begin },

@@ -91,7 +91,9 @@ end
 ---@return string text
 ---@return table|nil list of unique_ids of the docs blocks used; nil without any
 function M.render(project, package, text, where)
-  if type(text) ~= "string" or not text:find("{[{%%#]") then return text, nil end
+  if type(text) ~= "string" then return text, nil end
+  -- rendering takes a line's end from the end of a text, and dbt renders all of them
+  if not text:find("{[{%%#]") then return (text:gsub("\n$", "")), nil end
   local used = value.list()
   local name = text:match("^%s*{{%s*doc%(%s*['\"]([%w_]+)['\"]%s*%)%s*}}%s*$")
   if name then

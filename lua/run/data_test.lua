@@ -4,6 +4,7 @@ local err = require "err"
 local materialize = require "run.materialize"
 local relations = require "run.relation"
 local statement = require "run.statement"
+local tables = require "run.table"
 local value = require "jinja.value"
 
 local M = {}
@@ -78,8 +79,8 @@ local function run_custom(state)
   return { rawget(rows[1], 1), rawget(rows[1], 2), rawget(rows[1], 3) }
 end
 
--- The same of the built-in one. May wait.
-local function run_builtin(state)
+-- The query's rows are counted by the database: its answer. May wait.
+local function count(state)
   local node, context = state.node, state.context
   local config = node.config
   local query = node.compiled_code
@@ -88,10 +89,27 @@ local function run_builtin(state)
   local sql = header(state) .. context.get_test_sql(query, config.fail_calc, config.warn_if, config.error_if,
     value.none)
   state:write_run(sql)
-  local result = state:execute(sql)
+  return state:execute(sql)
+end
+
+-- The same of the built-in one. May wait.
+local function run_builtin(state)
+  local result = count(state)
   state:store_main(statement.response(result))
   if #result ~= 1 or #result.columns ~= 3 then bad_result(state, #result, #result.columns) end
   return { result:get(1, 1), result:get(1, 2), result:get(1, 3) }
+end
+
+--- The built-in materialization as dbt's macro materialization_test_default: for one of a project, or a package,
+--- that ends with it.
+---@param state table
+---@return function
+function M.as_macro(state)
+  return function()
+    local result = count(state)
+    statement.store(state, "main", statement.response(result), tables.from_result(result))
+    return value.dict("relations", value.list())
+  end
 end
 
 --- Runs the test of a state and sets its outcome: status, failures, message. May wait.

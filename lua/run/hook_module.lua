@@ -168,6 +168,18 @@ function M:all()
   return found
 end
 
+--- The package in whose files a hook is declared; nil for the root project's own.
+---@param hook {file: string, package?: string}
+---@return string|nil
+function M:package_of(hook)
+  local declared = opt(hook.package)
+  if declared then return declared ~= self.packages[1].name and declared or nil end
+  for i = 2, #self.packages do
+    local folder = self.packages[i].folder
+    if hook.file and hook.file:sub(1, #folder) == folder then return self.packages[i].name end
+  end
+end
+
 --- The function that a hook names.
 ---@param reference string "audit.row_count", "finance/audit.row_count"
 ---@param hook {file: string, line: integer, package?: string} where it is named, for the message
@@ -175,7 +187,7 @@ end
 ---@return table module
 function M:resolve(reference, hook)
   local name, fn = reference:gsub("/", "."):match("^(.*)%.([^.]+)$")
-  local ok, module = pcall(self.load, self, name, hook.package)
+  local ok, module = pcall(self.load, self, name, self:package_of(hook))
   if not ok then
     if err.is(module) and module.code == 504 and not module.file then
       module.file, module.line = hook.file, hook.line

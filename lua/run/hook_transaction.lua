@@ -4,24 +4,36 @@ local err = require "err"
 
 local M = {}
 
--- Whether one of the statements ended the transaction; the tags that the server answered with tell.
-local function ended_transaction(result)
-  local rolled_back = false
-  for _, one in ipairs(result.all or { result }) do
-    local tag = one.status
-    if tag == "COMMIT" or tag == "PREPARE TRANSACTION" then return true end
-    if tag == "ROLLBACK" then rolled_back = true end
-    if tag == "BEGIN" and rolled_back then return true end
-  end
-  return false
+--- The hook's transaction is open: from here on it must not end.
+---@param own table of lua/run/hooks.lua, with `inside`
+function M.enter(own)
+  if own.inside then own.ended_before = own.state.conn:ended() end
+end
+
+-- dbt lets hooks commit, and packages rely on it: what the node has built until then stays, the rest of its
+-- transaction is a new one. Told once for a package.
+local function begin_anew(own)
+  local run, package = own.run, own.run.modules:package_of(own.hook)
+  if own.state.conn:txn() == "idle" then own.state.conn:exec "begin" end
+  own.state.conn:forget_ended(own.ended_before)
+  run.cache:commit(own.state)
+  own.commits = true
+  run.committing = run.committing or {}
+  if run.committing[package] then return end
+  run.committing[package] = true
+  run:warn(("%s of package %s ended the node's transaction: a failure behind it leaves what was built until then")
+    :format(own.title, package))
 end
 
 --- Raises code 505 when the hook has ended the transaction that it runs in.
----@param own table of lua/run/hooks.lua
----@param result userdata|nil of its last statement
-local function check_transaction(own, result)
+---@param own table of lua/run/hooks.lua, after M.enter
+local function check_transaction(own)
   if not own.inside then return end
-  if own.state.conn:txn() == "intrans" and not (result and ended_transaction(result)) then return end
+  local conn = own.state.conn
+  local is_open = conn:txn() == "intrans"
+  if is_open and conn:ended() == own.ended_before then return end
+  local is_theirs = not own.own_transaction and not own.run.rehearsing and own.run.modules:package_of(own.hook)
+  if is_theirs and (is_open or conn:txn() == "idle") then return begin_anew(own) end
   own.state.transaction_lost = true
   err.raise { code = 505, message = own.title .. " ended the node's transaction",
     hint = "leave out its commit or rollback, or declare the hook with `transaction: false`" }
@@ -40,10 +52,10 @@ local function with_savepoint(own, fn, ...)
   own.depth = own.depth - 1
   local state = conn:txn()
   if results[1] and state == "intrans" then
-    conn:exec("release savepoint " .. name)
+    if not own.commits then conn:exec("release savepoint " .. name) end
     return table.unpack(results, 2, results.n)
   end
-  if state == "intrans" or state == "inerror" then
+  if not own.commits and (state == "intrans" or state == "inerror") then
     conn:exec(("rollback to savepoint %s; release savepoint %s"):format(name, name))
   end
   if results[1] then check_transaction(own) end

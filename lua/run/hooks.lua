@@ -120,7 +120,7 @@ local function execute(own, sql, params)
   for _, one in ipairs(result.all or { result }) do
     if one.affected then own.rows = (own.rows or 0) + one.affected end
   end
-  check_transaction(own, result)
+  check_transaction(own)
   return result
 end
 
@@ -386,22 +386,6 @@ local function finish(own, started, ok, e)
     failed = explain(own, e)
     record.message, record.error = failed.message, failed
     record.status = "error"
---- Calls the function of a Lua operation, as a hook is called: with the same object. May wait. Raises its error.
----@param state table what runs, with `conn`, `context` and `transactional`: whether a transaction is open
----@param script {name: string, file: string, fn: function, trusted: boolean, args: table}
----@return any what it returned
----@return integer|nil rows that its statements changed
-function M.call_script(state, script)
-  local hook = value.dict("kind", "lua", "lua", script.name, "sql", "", "args", script.args, "on_error", "fail",
-    "transaction", state.transactional, "place", "operation", "file", script.file)
-  local own = new_own(state, hook, "build", { inside = state.transactional })
-  own.trusted, own.title = script.trusted, ("operation '%s'"):format(script.name)
-  local ok, returned = call(own, script.fn)
-  if not ok then error(explain(own, returned), 0) end
-  check_transaction(own)
-  return returned, own.rows
-end
-
     local forgivable = own.hook.on_error ~= "fail" and not own.state.transaction_lost
       and (own.event or own.state.conn and own.state.conn:txn() ~= "broken") and not (err.is(e) and e.cancelled)
       and not (own.hook.on_error == "warn" and run:is_error "JinjaLogWarning")
@@ -417,7 +401,6 @@ end
   return failed
 end
 
-  hook_transaction.enter(own)
 -- What one call of a hook needs, and what its object works with.
 local function new_own(state, hook, phase, opts)
   local own = { run = state.run, state = state, hook = hook, phase = phase, inside = opts.inside or false,
@@ -434,7 +417,24 @@ local function new_own(state, hook, phase, opts)
     hook_limits.rest(own)
     return rows
   end
+  hook_transaction.enter(own)
   return own
+end
+
+--- Calls the function of a Lua operation, as a hook is called: with the same object. May wait. Raises its error.
+---@param state table what runs, with `conn`, `context` and `transactional`: whether a transaction is open
+---@param script {name: string, file: string, fn: function, trusted: boolean, args: table}
+---@return any what it returned
+---@return integer|nil rows that its statements changed
+function M.call_script(state, script)
+  local hook = value.dict("kind", "lua", "lua", script.name, "sql", "", "args", script.args, "on_error", "fail",
+    "transaction", state.transactional, "place", "operation", "file", script.file)
+  local own = new_own(state, hook, "build", { inside = state.transactional })
+  own.trusted, own.title = script.trusted, ("operation '%s'"):format(script.name)
+  local ok, returned = call(own, script.fn)
+  if not ok then error(explain(own, returned), 0) end
+  check_transaction(own)
+  return returned, own.rows
 end
 
 --- Calls a function that a module has subscribed with. It takes a connection when it first asks for one, which the

@@ -263,6 +263,7 @@ end
 ---@return function|nil
 function M.as_macro(state, name)
   local kind = name:match("^materialization_([%w_]+)_default$") or name:match("^materialization_([%w_]+)_postgres$")
+  if kind == "test" and state.run then return require("run.data_test").as_macro(state) end
   local fn = kind and state.run and files.builtin(kind)
   return fn and function()
     local built = run_lua(state, fn)
