@@ -76,12 +76,20 @@ local function bind(ctx, state, macro)
 end
 
 --- The macros of a package, as `package.macro`.
+-- The built-in materializations are no macros, but have the names that those of dbt have.
+local function builtin_materialization(state, name)
+  if type(name) == "string" and name:find("^materialization_") then
+    return require("run.materialize").as_macro(state, name)
+  end
+end
+
 local Namespace = { __name = "dex.macro_namespace", __pytype = "MacroNamespace" }
 Namespace.__getattr = function(namespace, name)
   local overrides = rawget(namespace, "overrides") -- of a unit test
   if overrides and overrides[name] then return overrides[name] end
   local macro = macro_scope.in_package(namespace.state.scope, namespace.package, name)
-  return macro and bind(namespace.ctx, namespace.state, macro)
+  if macro then return bind(namespace.ctx, namespace.state, macro) end
+  if namespace.package == "dbt" then return builtin_materialization(namespace.state, name) end
 end
 Namespace.__getitem = Namespace.__getattr
 Namespace.__contains = function(namespace, name)
@@ -443,9 +451,7 @@ local function member(ctx, state, name)
   local make = (state.capture and parse_members or members)[name]
   if make then return make(state, ctx) end
   local pure = builtins.pure()[name]
-  if pure == nil and type(name) == "string" and name:find("^materialization_") then
-    return require("run.materialize").as_macro(state, name)
-  end
+  if pure == nil then return builtin_materialization(state, name) end
   return pure
 end
 
