@@ -242,17 +242,6 @@ static int editor_leave(lua_State *L)
     return 0;
 }
 
-/* editor:insert(text): at the cursor of the line that is being typed. Does not wait. */
-static int editor_insert(lua_State *L)
-{
-    struct editor *editor = check(L);
-    if (editor->active) {
-        el_insertstr(editor->el, luaL_checkstring(L, 2));
-        el_set(editor->el, EL_REFRESH);
-    }
-    return 0;
-}
-
 static int columns(void)
 {
     struct winsize size;
@@ -268,6 +257,32 @@ static int characters(const char *from, const char *to)
     return n;
 }
 
+/* Takes prompt and line off the screen: libedit draws them again where the cursor is then. */
+static void wipe(struct editor *editor)
+{
+    const LineInfo *line = el_line(editor->el);
+    const char *prompt = prompt_of(editor->el);
+    int at = characters(prompt, prompt + strlen(prompt)) + characters(line->buffer, line->cursor);
+    int up = at / columns();
+    if (up > 0)
+        fprintf(stdout, "\033[%dA", up);
+    fputs("\r\033[J", stdout);
+    fflush(stdout);
+}
+
+/* editor:insert(text): at the cursor of the line that is being typed. Does not wait. */
+static int editor_insert(lua_State *L)
+{
+    struct editor *editor = check(L);
+    if (editor->active) {
+        const char *text = luaL_checkstring(L, 2);
+        wipe(editor);
+        el_insertstr(editor->el, text);
+        el_set(editor->el, EL_REFRESH);
+    }
+    return 0;
+}
+
 /*
  * editor:print(text): whole lines, above the line that is being typed, which is drawn again. Does
  * not wait.
@@ -277,16 +292,8 @@ static int editor_print(lua_State *L)
     struct editor *editor = check(L);
     size_t len;
     const char *text = luaL_checklstring(L, 2, &len);
-    if (editor->active) {
-        const LineInfo *line = el_line(editor->el);
-        const char *prompt = prompt_of(editor->el);
-        int at =
-            characters(prompt, prompt + strlen(prompt)) + characters(line->buffer, line->cursor);
-        int up = at / columns();
-        if (up > 0)
-            fprintf(stdout, "\033[%dA", up);
-        fputs("\r\033[J", stdout);
-    }
+    if (editor->active)
+        wipe(editor);
     fwrite(text, 1, len, stdout);
     fflush(stdout);
     if (editor->active)

@@ -185,9 +185,8 @@ function M.run(session)
   session.line_of = session.line_of or function(_, line) return session.recent[line] end
   local before, patient
   if reader.terminal then before, patient = core.on_signal(function(name)
-    if name == "SIGINT" then
-      core.interrupted(true)
-      session.interrupt()
+    if name == "SIGINT" then -- unless it has ended a loop that never waited
+      if core.interrupted(true) then session.interrupt() end
     else
       session.left = name
       if session.work then session.work:cancel() end
