@@ -36,7 +36,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: build luatest units help demo deps test test-fast test-all check bench format install uninstall \
+.PHONY: build luatest units fuzzer help demo deps test test-fast test-all check bench format install uninstall \
 	clean
 
 build: $(B)/dex-lua ## the program, build/release/dex-lua (the default)
@@ -44,6 +44,10 @@ build: $(B)/dex-lua ## the program, build/release/dex-lua (the default)
 luatest: $(B)/luatest ## build/release/luatest, which runs a Lua file inside the program's VM
 
 units: $(B)/luatest $(UNIT) ## the programs of the tests
+
+fuzzer: ## build/fuzz/fuzz_template, a libFuzzer target of the template engine (clang)
+	$(Q)$(MAKE) --no-print-directory B=build/fuzz CC=clang CFLAGS='-O1 -g -Wno-string-plus-int' \
+		SAN=address,undefined,fuzzer-no-link build/fuzz/fuzz_template
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -68,7 +72,7 @@ test-fast: ## C unit tests, Lua tests and the templates' corpus, without the com
 # DONE=test leaves out what `make test` has just run.
 test-all: ## everything: `make test`, then the tests in browsers, fuzzing, and sanitizer builds
 	@tests/deps.sh build run test browser
-	@tests/run.sh $(if $(filter test,$(DONE)),,check unit lua jinja e2e fault) browser fuzz san
+	@tests/run.sh $(if $(filter test,$(DONE)),,check unit lua jinja e2e fault) browser fuzz fuzzer san
 
 check: ## layers, sizes, formatting, luacheck, documentation
 	@tests/deps.sh test
@@ -105,7 +109,7 @@ clean: ## remove build/
 
 # What follows builds. Where the libraries are is asked once, and again when this file changes.
 CONFIG := build/config.mk
-NEEDS_CONFIG := $(or $(filter-out help demo deps test test-fast test-all check format uninstall \
+NEEDS_CONFIG := $(or $(filter-out help demo deps test test-fast test-all check format uninstall fuzzer \
 	clean,$(MAKECMDGOALS)),$(if $(MAKECMDGOALS),,build))
 
 ifneq ($(NEEDS_CONFIG),)
@@ -149,4 +153,8 @@ $(B)/luatest $(UNIT): $(B)/%: $(B)/tests/unit/%.o $(CORE)
 	$(call say,link $@)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS) $(TEST_LIBS)
 
--include $(SOURCES:%.c=$(B)/%.d) $(B)/tests/unit/luatest.d $(UNIT:$(B)/%=$(B)/tests/unit/%.d)
+$(B)/fuzz_template: $(B)/tests/fuzz/template.o $(CORE)
+	$(call say,link $@)
+	$(Q)$(CC) -o $@ $^ $(ALL_LIBS) -fsanitize=fuzzer
+
+-include $(SOURCES:%.c=$(B)/%.d) $(B)/tests/unit/luatest.d $(B)/tests/fuzz/template.d $(UNIT:$(B)/%=$(B)/tests/unit/%.d)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# tests/deps.sh SET...: looks for what building (build), running the example (run), testing (test) and testing in a
-# browser (browser) need, and installs what is missing: by apt-get, as root or through sudo. Without apt it names the
-# packages and stops with status 1. Prints nothing when nothing is missing. Sets are looked at by what they must give,
-# not by packages: a PostgreSQL from anywhere will do.
+# tests/deps.sh SET...: looks for what building (build), running the example (run), testing (test), testing in a
+# browser (browser) and fuzzing (fuzz) need, and installs what is missing: by apt-get, as root or through sudo. Without
+# apt it names the packages and stops with status 1. Prints nothing when nothing is missing. Sets are looked at by what
+# they must give, not by packages: a PostgreSQL from anywhere will do.
 cd "$(dirname "$0")/.." || exit 2
 missing= # packages, by Debian's names
 reason=  # and what each was wanted for
@@ -79,11 +79,20 @@ look_browser() {
     command -v google-chrome > /dev/null 2>&1 || need chromium "the tests in a browser"
 }
 
+# clang is there, and can it link libFuzzer? That has a package of its own in newer systems.
+look_fuzz() {
+  echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n > 0; }' |
+    clang -fsanitize=fuzzer,address -x c - -o /dev/null 2> /dev/null && return
+  need clang "fuzzing the template engine"
+  version=$(apt-cache depends clang 2> /dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
+  [ -z "$(apt-cache madison "libclang-rt-$version-dev" 2> /dev/null)" ] || need "libclang-rt-$version-dev" libFuzzer
+}
+
 [ $# -gt 0 ] || set -- build run test
 for name; do
   case $name in
-    build | run | test | browser) "look_$name" ;;
-    *) echo "tests/deps.sh: no set is called $name: build, run, test, browser" >&2; exit 2 ;;
+    build | run | test | browser | fuzz) "look_$name" ;;
+    *) echo "tests/deps.sh: no set is called $name: build, run, test, browser, fuzz" >&2; exit 2 ;;
   esac
 done
 [ -n "$missing" ] || exit 0

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tests/run.sh SUITE...: builds what the suites need and runs them, each to its end. Every suite closes with a line
 # "N passed, N failed"; the last line is their sum, and the status is 1 when anything failed.
-# Suites: check unit lua jinja e2e fault browser fuzz san. One file of a suite: tests/run.sh lua tests/lua/yaml_test.lua
+# Suites: check unit lua jinja e2e fault browser fuzz fuzzer san. One file of a suite:
+# tests/run.sh lua tests/lua/yaml_test.lua
 cd "$(dirname "$0")/.." || exit 2
 build=build/release
 san=
@@ -96,6 +97,16 @@ browser_suite() { [ -d tests/browser ] && pytest_suite tests/browser; }
 fuzz_suite() {
   made luatest || return
   run tests/fuzz tests/fuzz/run.sh "$build/luatest"
+}
+
+# The same by libFuzzer, whose build has sanitizers of its own.
+fuzzer_suite() {
+  if ! tests/deps.sh fuzz; then
+    echo "tests/fuzz: libFuzzer is left out: no clang that has it could be installed"
+    return
+  fi
+  made fuzzer || return
+  run libfuzzer tests/fuzz/libfuzzer.sh build/fuzz/fuzz_template
 }
 
 # The address and undefined-behaviour sanitizers over the C unit tests, the Lua tests, and those end-to-end tests that are
