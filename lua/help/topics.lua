@@ -10,7 +10,7 @@ local pages = {
   { "hooks", "hooks, the author's page", "stdlib/README.md" },
   { "selection", "--select and --exclude", "lua/help/topics/selection.md" },
   { "profiles", "which database, and as whom", "lua/help/topics/profiles.md" },
-  { "operations", "SQL scripts that are run by name", "lua/help/topics/operations.md" },
+  { "operations", "scripts in SQL, Python and Lua, run by name", "lua/help/topics/operations.md" },
   { "repl", "the prompt, and scripts", "lua/help/topics/repl.md" },
   { "private-server", "the project's own PostgreSQL", "lua/help/topics/private-server.md" },
   { "logs", "what is printed and logged, for programs", "lua/help/topics/logs.md" },

@@ -1,6 +1,7 @@
-{{ config(description="Rebuilds the indexes of a schema", transaction=false) }}
-{# args.schema names another one; without a transaction, each statement commits by itself, and readers go on #}
-{%- set schema = args.schema | default('reporting') %}
+{{ config(description="Rebuilds the indexes of a schema", transaction=false, tags=['nightly'],
+          parameters=[{'name': 'schema', 'type': 'text', 'default': 'reporting'}]) }}
+{# without a transaction, each statement commits by itself, and readers go on #}
+{%- set schema = args.schema %}
 {%- set indexes %}
 select indexrelid::regclass::text as name
 from pg_stat_user_indexes
