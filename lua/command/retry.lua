@@ -52,17 +52,40 @@ local function options_of(command, earlier, now)
   return given
 end
 
--- The unique_ids that did not come to a good end. Hooks run with every run, and are none.
+-- "run_start" or "run_end" for a hook of the run.
+local function run_phase(id)
+  local which = id:match("^operation%.[^.]+%.[^.]+%-on%-run%-(%a+)%-%d+$")
+  return which == "start" and "run_start" or which == "end" and "run_end" or nil
+end
+
+-- The unique_ids that did not come to a good end, those of nodes and those of the run's hooks, with their numbers.
 local function unfinished_of(content)
-  local ids, count = {}, 0
+  local ids, count, hooks, hook_count = {}, 0, { run_start = {}, run_end = {} }, 0
   for _, result in ipairs(content.results) do
     local id = result.unique_id
-    if unfinished[result.status] and not id:find("^operation%.[^.]+%.[^.]+%-on%-run") then
+    local phase = unfinished[result.status] and run_phase(id)
+    if phase then
+      hooks[phase][id] = true
+      hook_count = hook_count + 1
+    elseif unfinished[result.status] then
       ids[id] = true
       count = count + 1
     end
   end
-  return ids, count
+  return ids, count, hooks, hook_count
+end
+
+-- Which hooks of the run have their turn, by phase; nil for all. Around nodes that run again all do, as with dbt, but
+-- for a start that failed: it goes on where it stopped. Without any node only what is left of the end is done, for
+-- the results that are there.
+local function run_hooks_of(content, failed, any_node)
+  local start = next(failed.run_start) and failed.run_start or nil
+  if any_node then return { run_start = start } end
+  local results = {}
+  for _, result in ipairs(content.results) do
+    if not failed.run_end[result.unique_id] then results[#results + 1] = result end
+  end
+  return { run_start = start or {}, run_end = failed.run_end }, results
 end
 
 -- Of models that were built in part: which batches were, and which were not.
@@ -101,8 +124,8 @@ function M.run(job)
     err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)),
       file = path }
   end
-  local ids, count = unfinished_of(content)
-  if count == 0 then
+  local ids, count, hooks, hook_count = unfinished_of(content)
+  if count + hook_count == 0 then
     job.report:log("info", ("Nothing to do: all of the %d results of `dex-lua %s` ended well"):format(#content.results,
       name))
     return 0
@@ -113,7 +136,8 @@ function M.run(job)
   local metadata = opt(content.metadata)
   job.earlier = { batches = batches_of(content), hooks = hooks_of(from, ids),
     started_at = metadata and metadata.invocation_started_at }
-  job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count, name))
+  job.earlier.run_hooks, job.earlier.results = run_hooks_of(content, hooks, count > 0)
+  job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count + hook_count, name))
   return require("pipeline").run_steps(job)
 end
 

@@ -3,6 +3,7 @@
 
 local context = require "run.context"
 local core = require "dex.core"
+local earlier = require "run.earlier"
 local err = require "err"
 local flags = require "run.flags"
 local hook_module = require "run.hook_module"
@@ -213,7 +214,8 @@ end
 
 local function announce(run)
   local project, profile = run.project, run.project.profile
-  local what = #run.nodes > 0 and count_kinds(run) .. " of" or "nothing to do in"
+  local what = #run.nodes > 0 and count_kinds(run) .. " of" or earlier.has_only_hooks(run) and "hooks of the run of"
+    or "nothing to do in"
   local line = ("dex-lua %s: %s project %s, target %s, %d thread%s"):format(core.version, what, project.name,
     tostring(profile.target_name), profile.threads, profile.threads == 1 and "" or "s")
   run:emit("run_start", { total = #run.nodes + #run.unbuilt, lines = { line }, nodes = run.nodes,
@@ -349,12 +351,13 @@ function M.execute(job)
   make_plan(run)
   check_hooks(run)
   announce(run)
-  if #run.nodes == 0 then
+  if #run.nodes == 0 and not earlier.has_only_hooks(run) then
     if run:is_error "NothingToDo" then
       err.raise { code = 149, message = "there is nothing to do", hint = "--warn-error makes this warning an error" }
     end
     return outcome(run)
   end
+  earlier.fill(run, job.earlier and job.earlier.results)
   local ok, started = pcall(start, run)
   if not ok and not job.cancelled then error(started, 0) end
   if ok and started and not job.cancelled then

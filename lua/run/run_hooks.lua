@@ -2,6 +2,7 @@
 -- the other on a connection of their own. Each is a result of its own.
 
 local context = require "run.context"
+local earlier = require "run.earlier"
 local hooks = require "run.hooks"
 local node_module = require "run.node"
 local time = require "dex.time"
@@ -89,7 +90,7 @@ function M.run(run, conn, phase)
   local extra = phase == "run_end" and results_context(run) or nil
   local ok = true
   for i, hook in ipairs(list) do
-    if hooks.is_wanted(run, hook) then
+    if hooks.is_wanted(run, hook) and earlier.wants(run, phase, hook) then
       local result
       if ok then
         result = run_one(run, conn, hook, i, phase, extra)
@@ -109,7 +110,7 @@ end
 --- Whether any hook of the start or the end has its turn.
 function M.any(run, phase)
   for _, hook in ipairs(run.project.run_hooks[phase == "run_start" and "start" or "finish"] or {}) do
-    if hooks.is_wanted(run, hook) then return true end
+    if hooks.is_wanted(run, hook) and earlier.wants(run, phase, hook) then return true end
   end
   return false
 end
