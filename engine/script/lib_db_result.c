@@ -100,6 +100,57 @@ static int result_get(lua_State *L)
     return 1;
 }
 
+/* Adds text as COPY's text format has it. */
+static void add_escaped(luaL_Buffer *out, const char *text, size_t len)
+{
+    static const char special[] = "\\\t\n\r", instead[] = "\\tnr";
+    const char *end = text + len;
+    while (text < end) {
+        size_t plain = strcspn(text, special);
+        luaL_addlstring(out, text, plain);
+        text += plain;
+        if (text == end)
+            break;
+        luaL_addchar(out, '\\');
+        luaL_addchar(out, instead[strchr(special, *text++) - special]);
+    }
+}
+
+/*
+ * result:copy_text(positions) -> all rows in COPY's text format, without the way through Lua's
+ * values; positions: which columns, in their order
+ */
+static int result_copy_text(lua_State *L)
+{
+    enum { MOST = 1664 }; /* columns that a query can have */
+    const PGresult *res = check(L)->res;
+    int columns[MOST];
+    lua_Integer n = luaL_len(L, 2);
+    luaL_argcheck(L, n <= MOST, 2, "too many columns");
+    for (int i = 0; i < n; i++) {
+        lua_geti(L, 2, i + 1);
+        columns[i] = (int)luaL_checkinteger(L, -1) - 1;
+        luaL_argcheck(L, columns[i] >= 0 && columns[i] < PQnfields(res), 2, "no such column");
+        lua_pop(L, 1);
+    }
+    luaL_Buffer out;
+    luaL_buffinit(L, &out);
+    for (int r = 0; r < PQntuples(res); r++) {
+        for (int i = 0; i < n; i++) {
+            if (i > 0)
+                luaL_addchar(&out, '\t');
+            if (PQgetisnull(res, r, columns[i]))
+                luaL_addstring(&out, "\\N");
+            else
+                add_escaped(&out, PQgetvalue(res, r, columns[i]),
+                            (size_t)PQgetlength(res, r, columns[i]));
+        }
+        luaL_addchar(&out, '\n');
+    }
+    luaL_pushresult(&out);
+    return 1;
+}
+
 static int result_len(lua_State *L)
 {
     lua_pushinteger(L, PQntuples(check(L)->res));
@@ -242,6 +293,7 @@ void lib_db_result_open(lua_State *L)
 {
     static const luaL_Reg methods[] = { { "get", result_get },
                                         { "text", result_text },
+                                        { "copy_text", result_copy_text },
                                         { NULL, NULL } };
     static const luaL_Reg meta[] = {
         { "__gc", result_gc }, { "__close", result_gc }, { "__len", result_len }, { NULL, NULL }

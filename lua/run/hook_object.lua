@@ -209,9 +209,9 @@ function methods:rows(sql, ...)
         own.execute("close " .. cursor, { n = 0 })
       end
     end
-    local following = rows_of.stream(function()
+    local following = rows_of.stream(function(many)
       if not open then return nil end
-      local result = own.execute("fetch 1000 from " .. cursor, { n = 0 })
+      local result = own.execute(("fetch %d from %s"):format(many and 10000 or 1000, cursor), { n = 0 })
       if #result == 0 then close() end
       return result
     end)
@@ -243,6 +243,7 @@ function methods:copy(relation, columns, iterator)
   if type(iterator) ~= "function" then misuse("hook:copy needs a function that gives the rows, or a list of them") end
   local names = {}
   for i, name in ipairs(columns) do names[i] = '"' .. tostring(name):gsub('"', '""') .. '"' end
+  local pieces = rows_of.pieces(iterator, columns)
   local function chunk()
     local lines, size = {}, 0
     while size < 65536 do
@@ -255,7 +256,8 @@ function methods:copy(relation, columns, iterator)
     if #lines == 0 then return nil end
     return table.concat(lines)
   end
-  return own.copy(("copy %s (%s) from stdin"):format(tostring(relation), table.concat(names, ", ")), chunk)
+  return own.copy(("copy %s (%s) from stdin"):format(tostring(relation), table.concat(names, ", ")),
+    pieces or chunk)
 end
 
 --- Calls fn(hook). When it raises, what it did in the database is undone, and the error goes on.

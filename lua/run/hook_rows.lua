@@ -141,20 +141,60 @@ function M.all(result)
   return rows
 end
 
+-- What M.stream made and nobody has asked for a row yet: iterator -> its fetch.
+local untouched = setmetatable({}, { __mode = "k" })
+
 --- An iterator over results that `fetch` gives until one is empty.
----@param fetch fun(): userdata|nil may wait
+---@param fetch fun(many?: boolean): userdata|nil may wait; `many` for larger ones
 ---@return fun(): table|nil
 function M.stream(fetch)
-  local result, r, columns, types, shape = nil, 0, nil, nil, nil
-  return function()
+  local result, r, columns, types, shape, at_end = nil, 0, nil, nil, nil, false
+  local function following()
     while not result or r == #result do
-      result = fetch()
-      if not result or #result == 0 then return nil end
+      untouched[following] = nil
+      result = not at_end and fetch() or nil
+      if not result or #result == 0 then
+        result, at_end = nil, true
+        return nil
+      end
       columns, types, r = result.columns, result.types, 0
       shape = shape or row_shape(columns)
     end
     r = r + 1
     return make_row(result, r, columns, types, shape)
+  end
+  untouched[following] = fetch
+  return following
+end
+
+local function positions_of(result, columns)
+  local index, positions = {}, {}
+  for i, name in ipairs(result.columns) do index[name] = i end
+  for i, name in ipairs(columns) do
+    positions[i] = index[name]
+    if not positions[i] then
+      err.raise { code = 509, message = ("the query has no column '%s'"):format(name),
+        hint = "its columns are " .. table.concat(result.columns, ", ") }
+    end
+  end
+  return positions
+end
+
+--- The rows of an iterator of M.stream as texts for COPY, when nobody has taken one of them: they need not become
+--- Lua's values on their way.
+---@param iterator function
+---@param columns string[]
+---@return (fun(): string|nil)|nil pieces; nil for any other iterator
+function M.pieces(iterator, columns)
+  local fetch = untouched[iterator]
+  if not fetch then return nil end
+  local positions
+  return function()
+    untouched[iterator] = nil
+    local result = fetch(true)
+    if not result or #result == 0 then return nil end
+    positions = positions or positions_of(result, columns)
+    return result:copy_text(positions)
   end
 end
 

@@ -62,6 +62,20 @@ local function with_savepoint(own, fn, ...)
   error(results[2], 0)
 end
 
+--- Calls fn(...) in a transaction: that of the hook, or one of its own where the hook has none. May wait.
+---@param own table of lua/run/hooks.lua
+---@param fn function
+---@return any what fn returns
+function M.around(own, fn, ...)
+  local conn = own.state.conn
+  if own.inside or conn:txn() ~= "idle" then return fn(...) end
+  conn:exec "begin"
+  local ok, result = pcall(fn, ...)
+  conn:exec(ok and "commit" or "rollback")
+  if not ok then error(result, 0) end
+  return result
+end
+
 M.check, M.with_savepoint = check_transaction, with_savepoint
 
 return M

@@ -90,6 +90,12 @@ local function set_timeout(own)
     math.max(1, math.ceil(left * 1000))))
 end
 
+-- The rows that a hook copies may come from the same connection.
+local function pause_copy(own)
+  local copying_now = own.copying
+  if copying_now and copying_now.pause then copying_now.pause() end
+end
+
 local SHOWN = 10000 -- bytes of SQL that a record keeps
 
 local function note_sql(own, sql)
@@ -103,6 +109,7 @@ end
 -- Runs SQL for a hook on the node's connection. May wait.
 local function execute(own, sql, params)
   hook_limits.lift(own)
+  pause_copy(own)
   if not params or params.n == 0 then
     local translated
     sql, translated = grants.translate(sql)
@@ -408,10 +415,18 @@ local function new_own(state, hook, phase, opts)
     title = title_of(state, hook, phase, opts.index or 1) }
   own.record = new_record(state, hook, phase, own.inside or own.own_transaction or false, opts.index or 1)
   own.execute = function(sql, params) return execute(own, sql, params) end
-  own.savepoint = function(fn, object) return with_savepoint(own, fn, object) end
+  own.savepoint = function(fn, object)
+    pause_copy(own)
+    return with_savepoint(own, fn, object)
+  end
   own.copy = function(sql, chunks)
+    pause_copy(own)
     note_sql(own, sql)
-    local rows = copying.into(own.state.conn, sql, chunks)
+    local before = own.copying
+    own.copying = {}
+    local ok, rows = pcall(hook_transaction.around, own, copying.into, own.state.conn, sql, chunks, own.copying)
+    own.copying = before
+    if not ok then error(rows, 0) end
     own.rows = (own.rows or 0) + rows
     check_transaction(own)
     hook_limits.rest(own)
