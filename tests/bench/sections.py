@@ -9,6 +9,7 @@ import subprocess
 import time
 
 VIEWS, CONNECTIONS, MODELS, ROWS = 1000, 4, 2000, 300000
+OPERATIONS = 1000
 
 
 class Bench:
@@ -133,6 +134,28 @@ def views(bench, table):
               "about what exists; less work than dbt's contract asks for")
 
 
+def operations(bench, table):
+    scripts = {f"operations/o_{i:04}.sql": f"insert into public.done values ({i});\n" for i in range(OPERATIONS)}
+    path = bench.project("operations", scripts)
+    run = ("run", "--select", "resource_type:operation", "--project-dir", path)
+    bench.server.psql("create table if not exists public.done (n int)")
+    recorded = bench.server.recorded(lambda: bench.dex(*run))
+    same = bench.scripts("operations", recorded.values())
+    ours, other = [], []
+    for _ in range(bench.rounds):
+        bench.server.psql("truncate public.done")
+        other.append(bench.psql(*same))
+        bench.server.psql("truncate public.done")
+        ours.append(bench.dex(*run))
+        done = bench.server.psql("select count(*) from public.done").stdout.strip()
+        if done != str(OPERATIONS):
+            raise SystemExit(f"bench: {done} of {OPERATIONS} operations ran")
+    count = sum(len(texts) for texts in recorded.values())
+    table.row(f"{OPERATIONS} SQL operations in one run", ours, other, "1.5", lambda mine, theirs: mine <= 1.5 * theirs,
+              f"{len(recorded)} psql at once, each with what one of dex-lua's connections sent ({count} requests). "
+              "dex-lua's side is the whole command: reading the project, rendering, and its records, too")
+
+
 def seeds(bench, table):
     pick = random.Random(1)
     words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"]
@@ -209,4 +232,4 @@ def private(bench, table):
               "the same command on a server that runs")
 
 
-ALL = [startup, views, seeds, parse, private]
+ALL = [startup, views, operations, seeds, parse, private]
