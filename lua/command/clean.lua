@@ -5,7 +5,8 @@ local fs = require "dex.fs"
 
 local M = {}
 
---- Deletes clean-targets. A path outside the project is an error and nothing is deleted.
+--- Deletes clean-targets. A path outside the project is an error and nothing is deleted, except with
+--- --no-clean-project-files-only.
 function M.run(job)
   local root = require("project.root").load(job.given.project_dir or ".", job.given)
   local base = fs.realpath(root.dir)
@@ -14,10 +15,14 @@ function M.run(job)
     local path = target:sub(1, 1) == "/" and target or root.dir .. "/" .. target
     if fs.exists(path) then
       local real = fs.realpath(path)
-      if real:sub(1, #base + 1) ~= base .. "/" then
+      local anywhere = job.given.clean_project_files_only == false
+      if anywhere and (base .. "/"):sub(1, #real + 1) == real .. "/" or real == "/" then
+        err.raise { code = 102, message = ("clean-targets: '%s' holds the project; nothing was deleted"):format(target),
+          file = root.file }
+      elseif not anywhere and real:sub(1, #base + 1) ~= base .. "/" then
         err.raise { code = 102, message = ("clean-targets: '%s' is outside of the project; nothing was deleted"):format(
           target),
-          file = root.file }
+          file = root.file, hint = "--no-clean-project-files-only deletes it" }
       end
       doomed[#doomed + 1] = { real, target }
     end

@@ -18,6 +18,9 @@ end
 function M.run(job)
   local root = require("project.root").load(job.given.project_dir or ".", job.given)
   local opts = M.options(job)
+  if job.given.add_package then
+    require("deps.add").write(root, job.given.add_package, job.given.source, opts.log)
+  end
   opts.upgrade, opts.lock = job.given.upgrade, job.given.lock
   require("deps").install(root, opts)
   return 0

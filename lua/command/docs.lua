@@ -13,10 +13,14 @@ local function compile(job)
   local selected = job.selected
   job.outcome = require("run").compile(job)
   job.selected = selected
+  local ok = true
   for _, result in ipairs(job.outcome.results) do
-    if result.status == "error" then return false end
+    if result.status == "error" then
+      job.report:failure(result.error)
+      ok = false
+    end
   end
-  return true
+  return ok
 end
 
 local function generate(job)
@@ -25,11 +29,12 @@ local function generate(job)
   local empty = job.given.empty_catalog
   local ok = true
   local catalog = require("run.catalog").empty()
-  if not empty or job.given.compile ~= false then
-    steps.connect(job)
+  if job.given.compile ~= false then
+    steps.connect_late(job)
     ok = compile(job)
   end
   if not empty then
+    steps.connect(job)
     local only
     if job.given.select or job.given.exclude or job.given.selector then
       only = {}

@@ -4,6 +4,7 @@
 local embed = require "dex.embed"
 local err = require "err"
 local fs = require "dex.fs"
+local json = require "dex.json"
 
 local M = {}
 
@@ -34,7 +35,11 @@ function M.run(job)
     local short = path:sub(#FROM + 1)
     local target = dir .. "/" .. (renamed[short] or short)
     fs.mkdirs(target:match("^(.*)/"))
-    fs.write(target, (embed.read(path):gsub("__name__", name)))
+    local text = embed.read(path):gsub("__name__", name)
+    if job.given.profile and short == "dbt_project.yml" then
+      text = ("%s\nprofile: %s\n"):format(text:gsub("%s+$", ""), json.encode(job.given.profile))
+    end
+    fs.write(target, text)
   end
   job.report:log("print", ("%s is a project now. Next:\n  cd %s\n  dex-lua build"):format(name,
     job.given.project_dir and dir or name))

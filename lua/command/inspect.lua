@@ -26,8 +26,19 @@ function M.compile(job)
   end
   job.outcome = require("run").compile(job)
   local node = only and members.runnable(job.project, only)
-  if node and node.compiled_code then job.report:log("print", node.compiled_code) end
+  if not (node and node.compiled_code) then return end
+  local text = node.compiled_code
+  if job.given.output == "json" then
+    local shown = value.dict()
+    if not job.given.inline then shown.node = node.name end
+    shown.compiled = text
+    text = json.encode(shown, { indent = 2 })
+  end
+  job.report:log("print", text)
 end
+
+-- How many rows `--show` prints of a seed, as dbt does.
+local SAMPLE = 10
 
 local default_keys = { alias = true, name = true, package_name = true, depends_on = true, tags = true, config = true,
   resource_type = true, source_name = true, original_file_path = true, unique_id = true }
@@ -88,6 +99,24 @@ local formats = {
   json = as_json,
 }
 
+-- Rows on standard output. JSON is in dbt's shape.
+local function show_rows(job, result, node)
+  local grid, format = require "report.grid", job.given.output
+  local text
+  if format == "json" then
+    local shown = value.dict()
+    if node and not job.given.inline then shown.node = node.name end
+    shown.show = grid.rows(result)
+    text = json.encode(shown, { indent = 2 })
+  elseif format == "csv" then
+    text = grid.csv(result)
+  else
+    text = grid.table(result, term.isatty(1) and term.width() or 80)
+    if node then text = ("%s, %d rows:\n%s"):format(node.name, #result, text) end
+  end
+  term.write(1, text .. "\n")
+end
+
 --- `ls`: prints a line for each selected node, in the order of their unique_ids as dbt does.
 function M.list(job)
   if job.given.output == "tree" then return require("command.graph").run(job) end
@@ -102,7 +131,53 @@ function M.list(job)
   return 0
 end
 
---- `show`: the one node to show -> job.selected.
+-- Of several selected nodes, those that the command line calls by their names, as dbt does.
+local function called_by_name(job, ids)
+  local named, found = {}, {}
+  for _, word in ipairs(job.given.select or {}) do
+    for name in word:gmatch("[^,]+") do named[name] = true end
+  end
+  for _, id in ipairs(ids) do
+    local node = members.runnable(job.project, id)
+    if named[node.name] or named[search_name(node)] then found[#found + 1] = id end
+  end
+  return found
+end
+
+-- The first rows of a result: the text is sent as it is, without a limit of the database's.
+local function first_rows(result, limit)
+  return setmetatable({}, { __len = function() return math.min(#result, limit) end, __index = function(_, key)
+    local v = result[key]
+    if type(v) ~= "function" then return v end
+    return function(_, ...) return v(result, ...) end
+  end })
+end
+
+--- `show --inline-direct`: the text as it is, without the project's models. Ends the command; nil without the option.
+--- May wait.
+function M.direct(job)
+  local given = job.given
+  if not given.inline_direct then return nil end
+  if given.inline or given.select then
+    err.raise { code = 101, message = "--inline-direct takes no --select and no --inline beside it" }
+  end
+  local root = require("project.root").load(given.project_dir, given)
+  local problems = require("project.problems").new()
+  local profile = require("project.profile").load(root, { profile = given.profile, profiles_dir = given.profiles_dir,
+    target = given.target, threads = 1, vars = given.vars and require("command.meta").yaml_argument("--vars",
+    given.vars) or value.dict() }, problems)
+  problems:check()
+  job.project = { root = root.dir, profile = profile }
+  require("command.steps").connect(job)
+  local conn = job.pool:lease()
+  local ok, result = pcall(conn.exec, conn, given.inline_direct)
+  conn:release()
+  if not ok then error(result, 0) end
+  show_rows(job, given.limit >= 0 and first_rows(result, given.limit) or result, nil)
+  return 0
+end
+
+--- `show`: the nodes to show -> job.selected.
 function M.select_one(job)
   if job.given.inline then
     job.selected = { inline(job) }
@@ -117,24 +192,45 @@ function M.select_one(job)
     if members.runnable(job.project, id).resource_type ~= "test" then models[#models + 1] = id end
   end
   if #models == 1 then selected = models end
-  if #selected ~= 1 then
-    err.raise { code = 101, message = ("show needs one node, and %d are selected"):format(#selected) }
+  if #selected > 1 then
+    local called = called_by_name(job, selected)
+    if #called > 0 then selected = called end
+  end
+  if #selected ~= 1 and #called_by_name(job, selected) ~= #selected or #selected == 0 then
+    err.raise { code = 101, message = ("show needs a node that is called by its name, and %d are selected"):format(
+      #selected) }
   end
   job.selected = selected
 end
 
---- `show`: runs the node's SQL with a limit and prints the rows. May wait.
-function M.show(job)
-  local ok, result, node = pcall(require("run").show, job, job.selected[1], job.given.limit)
-  if not ok then
-    if not err.is(result) or result.cancelled or not result.node then error(result, 0) end
-    job.report:failure(result)
-    return 1
+--- `seed --show` and `build --show`: some rows of each seed that was loaded. May wait.
+function M.show_seeds(job)
+  if not job.given.show then return end
+  for _, result in ipairs(job.outcome.results) do
+    if result.kind == "seed" and result.status == "success" then
+      local rows, node = require("run").show(job, result.id, SAMPLE)
+      local text = require("report.grid").table(rows, term.isatty(1) and term.width() or 80)
+      job.report:log("print", ("%s.%s, %d rows:\n%s"):format(node.schema, node.alias, #rows, text))
+    end
   end
-  local text = require("report.grid").format(result, job.given.output, term.isatty(1) and term.width() or 80)
-  if job.given.output == "table" then text = ("%s, %d rows:\n%s"):format(node.name, #result, text) end
-  term.write(1, text .. "\n")
-  return 0
+end
+
+--- `show`: runs the SQL of the nodes with a limit and prints the rows. May wait.
+function M.show(job)
+  local limit = job.given.limit >= 0 and job.given.limit or nil
+  local status = 0
+  for _, id in ipairs(job.selected) do
+    local ok, result, node = pcall(require("run").show, job, id, limit)
+    if ok then
+      show_rows(job, result, node)
+    elseif not err.is(result) or result.cancelled or not result.node then
+      error(result, 0)
+    else
+      job.report:failure(result)
+      status = 1
+    end
+  end
+  return status
 end
 
 return M

@@ -136,6 +136,15 @@ function M.connect(job)
   job.closers[#job.closers + 1] = function() pool:close() end
 end
 
+--- profile -> job.pool, which takes all this upon itself when a connection is wanted: what asks the database nothing
+--- needs no database.
+function M.connect_late(job)
+  job.pool = { lease = function()
+    M.connect(job)
+    return job.pool:lease()
+  end }
+end
+
 --- selected -> job.outcome: runs the nodes and all hooks. May wait.
 function M.execute(job)
   local loop = require "dex.loop"

@@ -19,8 +19,9 @@ local function field(name) return (name:gsub("-", "_")) end
 local function convert(option, text, shown)
   if option.integer then
     local n = math.tointeger(tonumber(text))
-    if not n or n < (option.zero and 0 or 1) then
-      usage(("%s needs a whole number%s, not '%s'"):format(shown, option.zero and "" or " above 0", text))
+    if not n or not option.any and n < (option.zero and 0 or 1) then
+      usage(("%s needs a whole number%s, not '%s'"):format(shown, (option.zero or option.any) and "" or " above 0",
+        text))
     end
     return n
   end

@@ -5,17 +5,17 @@ local M = {}
 
 --- An option: `name` long form without dashes, `short` one letter, `aliases`, `arg` placeholder of its
 --- value (none: a flag), `many` takes all words up to the next option, `choices`, `env` variable read when
---- it is absent (dbt's names), `negatable` has a `--no-` form, `uuid`, `integer` above 0 (`zero`: or 0),
---- `default`, `help` one line, `only` and `except` a command; `ignored` for options of dbt that are taken and change nothing, `refused` a sentence for
---- those that would change something and cannot.
+--- it is absent (dbt's names), `negatable` has a `--no-` form, `uuid`, `integer` above 0 (`zero`: or 0,
+--- `any`: or below), `default`, `help` one line, `only` and `except` a command; `ignored` for options of dbt that are
+--- taken and change nothing, `refused` a sentence for those that would change something and cannot.
 M.options = {
   { name = "select", short = "s", aliases = { "models", "model" }, mshort = "m", arg = "SELECTOR", many = true,
     help = "Nodes to work on: names, paths, tag:x, +parents, children+" },
   { name = "exclude", arg = "SELECTOR", many = true, help = "Nodes to leave out, in the same syntax" },
-  { name = "resource-type", arg = "TYPE", many = true, env = "DBT_RESOURCE_TYPES",
+  { name = "resource-type", aliases = { "resource-types" }, arg = "TYPE", many = true, env = "DBT_RESOURCE_TYPES",
     help = "Only these kinds: model, seed, test, ..." },
-  { name = "exclude-resource-type", arg = "TYPE", many = true, env = "DBT_EXCLUDE_RESOURCE_TYPES",
-    help = "All kinds but these" },
+  { name = "exclude-resource-type", aliases = { "exclude-resource-types" }, arg = "TYPE", many = true,
+    env = "DBT_EXCLUDE_RESOURCE_TYPES", help = "All kinds but these" },
   { name = "selector", arg = "NAME", help = "A selection that selectors.yml names" },
   { name = "indirect-selection", arg = "MODE", choices = { "eager", "cautious", "buildable", "empty" },
     env = "DBT_INDIRECT_SELECTION", help = "Which tests come along: eager, cautious, buildable or empty" },
@@ -32,8 +32,10 @@ M.options = {
     help = "ref() and source() give no rows: a dry run of the types" },
   { name = "sample", arg = "WINDOW", env = "DBT_SAMPLE",
     help = "ref() and source() give the rows of this time: '3 days', '{start: 2024-01-01, end: 2024-02-01}'" },
-  { name = "event-time-start", arg = "TIME", help = "Microbatch models: the first batch is that of this time (UTC)" },
-  { name = "event-time-end", arg = "TIME", help = "Microbatch models: batches up to this time (UTC)" },
+  { name = "event-time-start", arg = "TIME", env = "DBT_EVENT_TIME_START",
+    help = "Microbatch models: the first batch is that of this time (UTC)" },
+  { name = "event-time-end", arg = "TIME", env = "DBT_EVENT_TIME_END",
+    help = "Microbatch models: batches up to this time (UTC)" },
   { name = "fail-fast", short = "x", env = "DBT_FAIL_FAST", negatable = true,
     help = "Stop at the first failure" },
   { name = "threads", arg = "N", integer = true, env = "DBT_THREADS", help = "How many nodes run at once" },
@@ -54,6 +56,10 @@ M.options = {
   { name = "upgrade", help = "The newest versions that packages.yml allows, not those of package-lock.yml",
     only = "deps" },
   { name = "lock", help = "Write package-lock.yml and install nothing", only = "deps" },
+  { name = "add-package", arg = "PACKAGE", only = "deps",
+    help = "Write it into packages.yml first: dbt-labs/dbt_utils@1.3.0, or what --source says" },
+  { name = "source", arg = "KIND", choices = { "hub", "git", "tarball", "local" }, default = "hub", only = "deps",
+    help = "What --add-package names: hub, git (@ a revision), tarball or local" },
   { name = "lock", arg = "MODE", choices = { "wait", "fail", "off" }, env = "DBT_LOCK",
     except = "deps", help = "Other commands on this project and target: wait for them, fail, or off" },
   { name = "vars", arg = "YAML", help = "Variables, as a YAML mapping: '{key: value}'" },
@@ -89,13 +95,17 @@ M.options = {
   { name = "store-failures", env = "DBT_STORE_FAILURES", negatable = true,
     help = "Keep the rows that failed a test in a table" },
   { name = "inline", arg = "SQL", help = "SQL with Jinja in place of a model" },
-  { name = "limit", arg = "N", integer = true, default = 5, help = "Rows to show" },
+  { name = "inline-direct", arg = "SQL", help = "SQL as it is, sent without reading the project's models" },
+  { name = "limit", arg = "N", integer = true, any = true, default = 5, help = "Rows to show; -1 shows all" },
+  { name = "show", help = "Show some rows of each seed that was loaded" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "selector", "name", "path", "json", "tree" },
     default = "selector", help = "selector, name, path, json or tree", only = "ls" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "tree", "svg" }, default = "tree",
     help = "tree, or svg: a picture", only = "graph" },
-  { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
+  { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv", "text" },
     default = "table", help = "table, json or csv", only = "show" },
+  { name = "output", short = "o", arg = "FORMAT", choices = { "text", "json" }, default = "text",
+    help = "How one node is printed: text, or json", only = "compile" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
     default = "table", help = "Result sets as table, json or csv; ls: text or json", only = "operation" },
   { name = "dry-run", help = "run: print what would run, and run nothing", only = "operation" },
@@ -116,6 +126,7 @@ M.options = {
   { name = "arg", short = "a", arg = "KEY=VALUE", each = true, help = "One argument; may be repeated" },
   { name = "compile", negatable = true, only = "docs", help = "--no-compile leaves out the compiled SQL" },
   { name = "empty-catalog", only = "docs", help = "Do not ask the database for columns" },
+  { name = "static", only = "docs", ignored = true, help = "The page is always one file" },
   { name = "host", arg = "ADDRESS", env = "DBT_HOST", default = "127.0.0.1", only = "docs",
     help = "serve: the address to listen on" },
   { name = "port", arg = "N", integer = true, zero = true, default = 8080, only = "docs",
@@ -126,6 +137,12 @@ M.options = {
   { name = "batch", help = "Render JSON lines from standard input to standard output" },
   { name = "context", arg = "JSON", help = "Variables of the template, a JSON object" },
   { name = "context-file", arg = "FILE", help = "The same, from a file" },
+  { name = "clean-project-files-only", negatable = true, env = "DBT_CLEAN_PROJECT_FILES_ONLY", only = "clean",
+    help = "--no-clean-project-files-only deletes folders outside of the project, too" },
+  { name = "config-dir", only = "debug", help = "Only show where the profiles are" },
+  { name = "connection", only = "debug", help = "Only try the connection" },
+  { name = "skip-profile-setup", short = "s", only = "init", ignored = true, help = "No profile is asked for" },
+  { name = "skip-debug", only = "init", ignored = true, help = "No connection is tried" },
   { name = "keep", help = "Leave the data and only stop the server", only = "db" },
   { name = "verbose", short = "v", help = "Versions of the libraries, too", only = "version" },
   { name = "help", short = "h", help = "Show this help" },
@@ -135,7 +152,8 @@ M.options = {
 -- go on.
 local ignored = [[partial-parse-file-diff static-parser use-experimental-parser
   populate-cache cache-selected-only log-cache-events send-anonymous-usage-stats use-fast-test-edges introspect
-  hints-enabled show-all-deprecations snowflake-projects-otel show-resource-report inject-ephemeral-ctes
+  hints-enabled include-saved-query show-all-deprecations
+  snowflake-projects-otel show-resource-report inject-ephemeral-ctes
   partial-parse-file-path=FILE maximum-seed-size-mib=N sqlparse=YAML]]
 local refused = {
   { name = "clean-project-files-only", negatable = true, env = "DBT_CLEAN_PROJECT_FILES_ONLY", only = "clean",
@@ -144,8 +162,8 @@ local refused = {
   { name = "connection", only = "debug", help = "Only try the connection" },
   { name = "skip-profile-setup", short = "s", only = "init", ignored = true, help = "No profile is asked for" },
   { name = "skip-debug", only = "init", ignored = true, help = "No connection is tried" },
-  { "use-v2-parser", "there is one parser here" },
-  { "record-timing-info", "timings are in target/run_results.json" },
+  { "use-v2-parser", "there is one parser here", alias = "v2-parser" },
+  { "record-timing-info", "timings are in target/run_results.json", short = "r" },
   { "upload-to-artifacts-ingest-api", "nothing is sent anywhere" },
   { "export-saved-queries", "saved queries are not exported" },
   { "macro-debugging", "there is no debugger of Python here" },
@@ -157,7 +175,8 @@ for word in ignored:gmatch("%S+") do
     help = "Accepted, without effect" }
 end
 for _, row in ipairs(refused) do
-  M.options[#M.options + 1] = { name = row[1], negatable = true, refused = row[2], help = "Refused: " .. row[2] }
+  M.options[#M.options + 1] = { name = row[1], short = row.short, aliases = { row.alias }, negatable = true,
+    refused = row[2], help = "Refused: " .. row[2] }
 end
 
 local connection = { "target", "profile", "profiles-dir", "project-dir", "vars", "no-deps", "version-check",
@@ -196,7 +215,7 @@ M.commands = {
       "Seeds and tests are left out: `dex-lua build` runs everything.",
     examples = { "dex-lua run --select +orders", "dex-lua run -s tag:nightly --exclude path:models/old" } },
   { name = "build", summary = "Build seeds, models and snapshots and run tests, in graph order",
-    options = sets(selection, { "store-failures", "yes" }, execution, batches, connection, logging),
+    options = sets(selection, { "store-failures", "show", "yes" }, execution, batches, connection, logging),
     text = "Seeds, models, snapshots and tests in one graph. Whatever stands below a failed node, or below a\n" ..
       "failed test, is skipped.",
     examples = { "dex-lua build", "dex-lua build --select staging+ --fail-fast" } },
@@ -205,7 +224,7 @@ M.commands = {
     text = "Generic tests of the properties files and singular tests of the tests folder.",
     examples = { "dex-lua test --select orders", "dex-lua test -s test_type:singular" } },
   { name = "seed", summary = "Load the CSV files of the seeds folder",
-    options = sets(selection, execution, { "empty" }, connection, logging),
+    options = sets(selection, execution, { "empty", "show" }, connection, logging),
     text = "Each file becomes a table, loaded through COPY. A table that is there is emptied and filled\n" ..
       "again in one transaction; with --full-refresh it is dropped and made anew.",
     examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
@@ -222,7 +241,7 @@ M.commands = {
     examples = { "dex-lua clone --state prod-artifacts",
       "dex-lua clone --select staging --state prod --full-refresh" } },
   { name = "compile", summary = "Render the selected nodes to target/compiled, run nothing",
-    options = sets(selection, { "inline", "threads", "full-refresh", "empty" }, connection, logging),
+    options = sets(selection, { "inline", "output", "threads", "full-refresh", "empty" }, connection, logging),
     text = "Renders SQL as it would be run. One selected node, or --inline, is printed as well. Hooks\n" ..
       "are not rendered and have no effect.",
     examples = { "dex-lua compile --select orders",
@@ -240,22 +259,23 @@ M.commands = {
     text = "Checks everything that can be checked without a database.",
     examples = { "dex-lua parse" } },
   { name = "show", data = true, summary = "Show the first rows of a model or of any SQL",
-    options = sets(selection, { "inline", "limit", "output", "threads", "full-refresh" }, connection, logging),
+    options = sets(selection, { "inline", "inline-direct", "limit", "output", "threads", "full-refresh" }, connection,
+      logging),
     text = "Runs the compiled SQL of one node with a limit and prints what it gives. Builds nothing.",
     examples = { "dex-lua show --select orders --limit 20", "dex-lua show --inline 'select 1 as one'" } },
   { name = "debug", summary = "Show the configuration and try the connection",
-    options = sets(connection, logging),
+    options = sets({ "config-dir", "connection" }, connection, logging),
     text = "Where the project and the profile were found, what is used to connect (passwords masked), and\n" ..
       "whether the database answers. The status is 1 when something of it is wrong.",
     examples = { "dex-lua debug --target prod" } },
   { name = "deps", summary = "Install the packages of packages.yml or dependencies.yml",
-    options = sets({ "upgrade", "lock", "project-dir", "vars" }, logging),
+    options = sets({ "upgrade", "lock", "add-package", "source", "project-dir", "vars" }, logging),
     text = "Local packages, git repositories, archives, and packages of an index (DEX_PACKAGE_HUB_URL, else\n" ..
       "dbt's) come into dbt_packages/, in the versions of package-lock.yml as long as that belongs to\n" ..
       "what is asked for. Other commands install packages that are missing by themselves.",
-    examples = { "dex-lua deps", "dex-lua deps --upgrade" } },
+    examples = { "dex-lua deps", "dex-lua deps --upgrade", "dex-lua deps --add-package dbt-labs/dbt_utils@1.3.0" } },
   { name = "clean", summary = "Delete what the project file names under clean-targets",
-    options = sets(connection, logging),
+    options = sets({ "clean-project-files-only" }, connection, logging),
     text = "Only folders inside the project are deleted. The private server's data (.dex) stays; that is\n" ..
       "`dex-lua db destroy`.",
     examples = { "dex-lua clean" } },
@@ -304,7 +324,8 @@ M.commands = {
       "privileges, comments and indexes before and after are compared. Hooks outside of transactions are left out.",
     examples = { "dex-lua rehearse --empty", "dex-lua rehearse run --select orders --sample '3 days'" } },
   { name = "docs", args = "generate | serve", summary = "Make the documentation: one page, opened from disk",
-    options = sets(selection, { "compile", "empty-catalog", "threads", "host", "port", "browser" }, connection,
+    options = sets(selection, { "compile", "empty-catalog", "static", "threads", "host", "port", "browser" },
+      connection,
       logging),
     actions = { { "generate", "Make the page" }, { "serve", "Serve it to browsers of this machine until Ctrl-C" } },
     text = "Writes target/manifest.json, target/catalog.json and target/index.html, a page that needs no\n" ..
@@ -324,7 +345,7 @@ M.commands = {
   { name = "init", args = "NAME", summary = "Make a new project",
     options = sets({ "profile", "skip-profile-setup", "skip-debug", "project-dir", "quiet" }),
     text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..
-      "private server.",
+      "private server. With --profile it belongs to that profile of profiles.yml.",
     examples = { "dex-lua init shop" } },
   { name = "source", args = "freshness", summary = "Ask how old the selected sources are",
     options = sets(selection, { "threads", "output", "no-hooks" }, connection, logging),
@@ -374,7 +395,26 @@ function M.command(name)
   end
 end
 
---- The options of a command, in their order.
+-- dbt takes these with every command, as well where they have nothing to do.
+local everywhere = {}
+for _, list in ipairs { { "fail-fast" }, { "indirect-selection", "state", "defer", "favor-state", "defer-state" },
+  connection, logging } do
+  for _, name in ipairs(list) do everywhere[name] = true end
+end
+
+-- They are taken and change nothing: neither the environment nor a default gives them a value.
+local function add_without_effect(command, wanted, found)
+  for _, option in ipairs(M.options) do
+    local of_dbt = everywhere[option.name] or command.name == "init" and (option.ignored or option.refused)
+    if of_dbt and not wanted[option.name] and not option.only then
+      found[#found + 1] = { name = option.name, short = option.short, aliases = option.aliases, arg = option.arg,
+        many = option.many, choices = option.choices, negatable = option.negatable, refused = option.refused,
+        ignored = true, help = option.help }
+    end
+  end
+end
+
+--- The options of a command, in their order. Those that stand there only because dbt takes them are `ignored`.
 function M.of(command)
   local wanted = {}
   for _, name in ipairs(command.options) do wanted[name] = true end
@@ -385,6 +425,7 @@ function M.of(command)
       found[#found + 1] = option
     end
   end
+  if wanted["log-format"] or command.name == "init" then add_without_effect(command, wanted, found) end
   return found
 end
 

@@ -1,5 +1,5 @@
---- target/graph_summary.json: the lineage in numbers, as dbt writes it (dbt-core compilation.py, Linker): every node has
--- an index, its unique_id, its kind, and the indexes of what depends on it.
+--- target/graph_summary.json: the lineage in numbers, as dbt writes it (dbt-core compilation.py, Linker): every node
+-- has an index, its unique_id, its kind, and the indexes of what depends on it.
 
 local members = require "project.members"
 local value = require "jinja.value"
@@ -46,7 +46,7 @@ end
 --- The content of the file.
 ---@param project table
 ---@param invocation_id string
----@param with_tests boolean whether nodes wait for the tests of what they read (`build`): the graph with these edges, too
+---@param with_tests boolean whether nodes wait for the tests of what they read: the graph with these edges, too
 ---@return table dict
 function M.make(project, invocation_id, with_tests)
   local graph = new_graph()

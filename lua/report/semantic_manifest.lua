@@ -152,9 +152,9 @@ local function configuration(project)
     "time_spines", spines), fine
 end
 
-local function all(members, shape)
+local function all(entries, shape)
   local list = value.list()
-  for _, member in pairs(members) do list[#list + 1] = project_onto(shape, member) end
+  for _, member in pairs(entries) do list[#list + 1] = project_onto(shape, member) end
   return list
 end
 

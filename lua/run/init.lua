@@ -409,6 +409,21 @@ local function with_connection(run, fn)
   return table.unpack(results_of, 2, results_of.n)
 end
 
+-- A connection that its first use takes from the pool, and what gives it back. A cache that knows no schema lists those
+-- that a template asks for.
+local function late_connection(run)
+  local conn
+  local late = setmetatable({}, { __index = function(_, name)
+    return function(_, ...)
+      conn = conn or run.job.pool:lease()
+      return conn[name](conn, ...)
+    end
+  end })
+  return late, function()
+    if conn then give_back(conn) end
+  end
+end
+
 --- Renders the selected nodes to target/compiled. Hooks are not touched. May wait: templates may query.
 ---@param job table
 ---@return table outcome
@@ -420,10 +435,12 @@ function M.compile(job)
     if members.runnable(run.project, id).resource_type ~= "seed" then ids[#ids + 1] = id end
   end
   run:emit("run_start", { total = #ids, lines = {}, nodes = {} })
-  with_connection(run, function(conn)
-    prepare_database(run, conn, plan.schemas(plan.make(run.project, run.selected, false)), false)
+  local conn, done = late_connection(run)
+  local ok, e = pcall(function()
     for _, id in ipairs(ids) do run:emit("node_end", compile_one(run, conn, id)) end
   end)
+  done()
+  if not ok then error(e, 0) end
   return { results = run.results, hooks = {} }
 end
 

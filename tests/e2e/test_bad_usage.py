@@ -10,7 +10,7 @@ from bad import Case
 CASES = [
     Case("usage_command", {}, "biuld"),
     Case("usage_option", {}, "run --selct a"),
-    Case("usage_option_of_another_command", {}, "ls --fail-fast"),
+    Case("usage_option_of_another_command", {}, "ls --full-refresh"),
     Case("usage_value_missing", {}, "run --select"),
     Case("usage_number", {}, "run --threads many"),
     Case("usage_zero_threads", {}, "run --threads 0"),
@@ -24,7 +24,7 @@ CASES = [
     Case("usage_select_method", {}, "run --select tagg:x"),
     Case("usage_select_nothing", {}, "run --select aa", status=0),
     Case("usage_show_nothing", {}, "show"),
-    Case("usage_show_many", {"models/b.sql": "select 1 as n\n"}, "show --select a b"),
+    Case("usage_show_many", {"models/b.sql": "select 1 as n\n"}, "show --select path:models"),
     Case("usage_operation", {"operations/grant_access.sql": "select 1"}, "operation run grant_acess"),
     Case("usage_operation_argument", {"operations/o.sql": "select 1"}, "operation run o -a role:x"),
     Case("usage_help", {}, "help biuld"),

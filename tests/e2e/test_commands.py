@@ -112,15 +112,16 @@ def test_show(project):
     p.run("build --exclude b").ok()
     assert p.run("show --select a").ok().stdout == "a, 2 rows:\nid\n--\n 1\n 2\n"
     assert p.run("show --select a --limit 1 --output csv").ok().stdout == "id\n1\n"
-    assert json.loads(p.run("show --select raw --output json").ok().stdout) == [{"id": 1}, {"id": 2}]
+    assert json.loads(p.run("show --select raw --output json").ok().stdout) == {"node": "raw", "show": [
+        {"id": 1}, {"id": 2}]}
     text = p.run("show", "--inline", "select 'x' as t, null as n, 1.50 as d, true as b, {{ 1 + 1 }} as two").ok().stdout
     assert text.splitlines()[1:] == ["t | n    | d    | b | two", "--+------+------+---+----",
                                      "x | NULL | 1.50 | t |   2"]
     assert p.db.relations() == ["a view", "raw table"], "nothing was made"
     assert json.loads(p.run("show", "--output", "json", "--inline", "select 1.50 as d, null as n, '{\"a\":[null]}'::json as j, "
-                            "array[1,null,3] as l, date '2024-01-02' as day, 12345678901234567890.5 as big").stdout) == [
+                            "array[1,null,3] as l, date '2024-01-02' as day, 12345678901234567890.5 as big").stdout) == {"show": [
         {"d": 1.5, "n": None, "j": {"a": [None]}, "l": [1, None, 3], "day": "2024-01-02",
-         "big": "12345678901234567890.5"}]
+         "big": "12345678901234567890.5"}]}
 
 
 def test_show_of_many_columns_fits(project):
