@@ -156,12 +156,6 @@ local ignored = [[partial-parse-file-diff static-parser use-experimental-parser
   snowflake-projects-otel show-resource-report inject-ephemeral-ctes
   partial-parse-file-path=FILE maximum-seed-size-mib=N sqlparse=YAML]]
 local refused = {
-  { name = "clean-project-files-only", negatable = true, env = "DBT_CLEAN_PROJECT_FILES_ONLY", only = "clean",
-    help = "--no-clean-project-files-only deletes folders outside of the project, too" },
-  { name = "config-dir", only = "debug", help = "Only show where the profiles are" },
-  { name = "connection", only = "debug", help = "Only try the connection" },
-  { name = "skip-profile-setup", short = "s", only = "init", ignored = true, help = "No profile is asked for" },
-  { name = "skip-debug", only = "init", ignored = true, help = "No connection is tried" },
   { "use-v2-parser", "there is one parser here", alias = "v2-parser" },
   { "record-timing-info", "timings are in target/run_results.json", short = "r" },
   { "upload-to-artifacts-ingest-api", "nothing is sent anywhere" },
