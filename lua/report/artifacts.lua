@@ -122,22 +122,27 @@ end
 local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "try",
   "started_at", "seconds", "rows", "status", "message", "sql" }
 
---- Writes hook_results.json: a record for every hook that ran, in order.
+local function hook_record(hook)
+  local record = dict()
+  for _, key in ipairs(hook_fields) do
+    local v = hook[key]
+    if key == "started_at" and v then v = time.iso(v) end
+    record[key] = value.or_none(v)
+  end
+  return record
+end
+
+--- Writes hook_results.json: a record for every hook that ran, in order. Each is made into text by itself, so that
+-- tens of thousands need not be there twice.
 ---@param job table of lua/pipeline.lua
 ---@param hooks table[] hook records of lua/run/hooks.lua
 function M.hook_results(job, hooks)
-  local list = value.list()
-  for i, hook in ipairs(hooks) do
-    local record = dict()
-    for _, key in ipairs(hook_fields) do
-      local v = hook[key]
-      if key == "started_at" and v then v = time.iso(v) end
-      record[key] = value.or_none(v)
-    end
-    list[i] = record
-  end
-  write(job.target_path .. "/hook_results.json", dict("metadata", dict("generated_at", time.iso(time.now()),
-    "invocation_id", job.invocation_id, "dex_version", core.version), "results", list))
+  local path, texts = job.target_path .. "/hook_results.json", {}
+  for i, hook in ipairs(hooks) do texts[i] = secrets.encode(hook_record(hook)) end
+  local about = secrets.encode(dict("generated_at", time.iso(time.now()), "invocation_id", job.invocation_id,
+    "dex_version", core.version))
+  fs.mkdirs(path:match("^(.*)/"))
+  fs.write(path, ('{"metadata": %s, "results": [%s]}'):format(about, table.concat(texts, ", ")))
 end
 
 return M

@@ -222,9 +222,10 @@ function Events:on_hook_end(record)
   local bad = record.status == "error"
   local of_run = record.phase == "run_start" or record.phase == "run_end"
   emit(self, bad and "error" or of_run and "info" or "debug", "LogHookEndLine", "Q033",
-    ("%s hook: %s %s"):format(bad and "ERROR" or "OK", record.phase, record.label), dict("execution_time",
-      record.seconds or 0.0, "statement", record.label, "status", record.status, "phase", record.phase,
-      "node", record.node or none))
+    ("%s hook: %s %s"):format(bad and "ERROR" or "OK", record.phase, record.label), function()
+      return dict("execution_time", record.seconds or 0.0, "statement", record.label, "status", record.status, "phase",
+        record.phase, "node", record.node or none)
+    end)
 end
 
 function Events:on_run_hook_end(result)

@@ -163,6 +163,7 @@ end
 ---@param opts? {file: string, line: integer}
 ---@return string sql
 function M.text(state, ctx, text, opts)
+  if not text:find("{[{%%#]") then return (text:gsub("\n$", "")) end -- nothing to render
   local before, prefixes = state.ctes, state.prefixes_ctes
   state.ctes, state.prefixes_ctes = {}, true
   local ok, sql = pcall(jinja.render, text, ctx, opts)

@@ -197,11 +197,13 @@ function M.split(sql)
   return list
 end
 
+local nothing = gap * (P ";" * gap) ^ 0 * -1
+
 --- Whether a text holds no statement: blanks, comments and semicolons only.
 ---@param sql string
 ---@return boolean
 function M.is_empty(sql)
-  return (gap * (P ";" * gap) ^ 0 * -1):match(sql) ~= nil
+  return nothing:match(sql) ~= nil
 end
 
 return M

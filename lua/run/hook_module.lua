@@ -31,7 +31,7 @@ function M.new(project, opts)
   for i, package in ipairs(project.packages) do
     packages[i] = { name = package.name, folder = package.prefix or "" }
   end
-  return setmetatable({ roots = roots, packages = packages, loaded = {}, chunks = {}, returns = opts and opts.returns or "table",
+  return setmetatable({ roots = roots, packages = packages, known = {}, loaded = {}, chunks = {}, returns = opts and opts.returns or "table",
     folder = opts and (opts.folder or opts.kind .. "s") or "hooks",
     noun = not opts and "hook module" or opts.kind or "materialization" }, { __index = M })
 end
@@ -111,6 +111,9 @@ end
 ---@param package? string name of the package whose hook asks: its own modules come first
 ---@return {value: table, file: string, chunk: string}
 function M:load(name, package)
+  local asked = ("%s\0%s"):format(package or "", name)
+  local known = self.known[asked]
+  if known then return known end
   local found = find(self, name, package)
   if not found then
     err.raise { code = 504, message = ("there is no %s '%s'"):format(self.noun, name),
@@ -122,6 +125,7 @@ function M:load(name, package)
     if module.loading then
       err.raise { code = 503, message = ("the %s '%s' requires itself"):format(self.noun, name), file = found.file }
     end
+    self.known[asked] = module
     return module
   end
   module = { file = found.file, chunk = found.chunk, trusted = found.trusted, package = found.package, loading = true }
@@ -143,6 +147,7 @@ function M:load(name, package)
       of_hooks and "its table of functions" or "a function"), file = found.file }
   end
   module.value = value
+  self.known[asked] = module
   return module
 end
 
