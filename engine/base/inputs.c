@@ -98,9 +98,12 @@ static int same_answer(const struct question *a, const struct question *b)
            a->answer[1] == b->answer[1];
 }
 
-/* Whether a file is as it was when it was read; `room` is for its content. */
-static int same_file(const struct question *q, const char *path, const struct moment *begun,
-                     struct buf *room)
+/*
+ * Whether a file is as it was when it was read, or both times is there: then its path is added to
+ * those that changed. `room` is for its content.
+ */
+static int compare_file(const struct question *q, const char *path, const struct moment *begun,
+                        struct buf *room, struct buf *changed)
 {
     struct question now;
     struct stat st;
@@ -118,7 +121,11 @@ static int same_file(const struct question *q, const char *path, const struct mo
         err_fini(&e);
     else
         set_answer(&now, room->data ? room->data : "", room->len);
-    return same_answer(&now, q);
+    if (same_answer(&now, q))
+        return 1;
+    if (now.has_answer && q->has_answer)
+        buf_add(changed, path, strlen(path) + 1);
+    return now.has_answer && q->has_answer;
 }
 
 static int add_path(void *list, const char *path)
@@ -161,7 +168,7 @@ static void ask(struct question *now, char kind, const char *path, struct buf *r
     }
 }
 
-int inputs_unchanged(const void *list, size_t len)
+int inputs_compare(const void *list, size_t len, struct buf *changed)
 {
     struct moment begun;
     const char *p = list;
@@ -181,7 +188,7 @@ int inputs_unchanged(const void *list, size_t len)
             break;
         const char *path = p + at + sizeof q;
         if (q.kind == INPUTS_READ) {
-            same = same_file(&q, path, &begun, &room);
+            same = compare_file(&q, path, &begun, &room, changed);
         } else {
             memset(&now, 0, sizeof now);
             ask(&now, q.kind, path, &room);

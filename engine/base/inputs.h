@@ -32,10 +32,11 @@ void inputs_note(struct buf *list, enum inputs_kind kind, const char *path, cons
                  const void *answer, size_t len);
 
 /*
- * Asks everything again; 1 when each answer is as it was. A file whose size, inode and times are
- * the same is not read again, unless it was changed so near to the time of the list that its times
- * do not tell. Anything that is no list gives 0.
+ * Asks everything again; 1 when each answer is as it was, but for files that were read and now have
+ * another content: their paths are added to `changed`, each with its zero. A file whose size, inode
+ * and times are the same is not read again, unless it was changed so near to the time of the list
+ * that its times do not tell. Anything that is no list gives 0.
  */
-int inputs_unchanged(const void *list, size_t len);
+int inputs_compare(const void *list, size_t len, struct buf *changed);
 
 #endif

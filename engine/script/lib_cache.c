@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/chunks.h"
@@ -67,12 +68,23 @@ static int cache_watched(lua_State *L)
     return 1;
 }
 
-/* cache.unchanged(list) -> whether all answers are still the same */
-static int cache_unchanged(lua_State *L)
+/*
+ * cache.changed(list) -> the paths of files that have another content now, none of them when all
+ * answers are the same; nil when any other answer is another one
+ */
+static int cache_changed(lua_State *L)
 {
     size_t len;
     const char *list = luaL_checklstring(L, 1, &len);
-    lua_pushboolean(L, inputs_unchanged(list, len));
+    struct buf *changed = lua_buf_push(L);
+    if (!inputs_compare(list, len, changed))
+        return 0;
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (size_t at = 0; at < changed->len; at += strlen(changed->data + at) + 1) {
+        lua_pushstring(L, changed->data + at);
+        lua_rawseti(L, -2, ++n);
+    }
     return 1;
 }
 
@@ -287,7 +299,7 @@ int luaopen_dex_cache(lua_State *L)
                                      { NULL, NULL } };
     static const luaL_Reg functions[] = { { "watch", cache_watch },
                                           { "watched", cache_watched },
-                                          { "unchanged", cache_unchanged },
+                                          { "changed", cache_changed },
                                           { "program", cache_program },
                                           { "writer", cache_writer },
                                           { "open", cache_open },

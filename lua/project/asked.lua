@@ -9,12 +9,13 @@ local M = {}
 ---@field args boolean all arguments of the command line
 ---@field custom_env boolean the variables that go into metadata
 ---@field hour boolean the hour that it is
+---@field graph boolean the other members
 
 ---@type dex.Asked|nil
 local current
 
 --- From now on what is asked is noted.
-function M.begin() current = { env = {}, flags = {}, args = false, custom_env = false, hour = false } end
+function M.begin() current = { env = {}, flags = {}, args = false, custom_env = false, hour = false, graph = false } end
 
 --- Ends that, and gives what was noted; nil when nothing has begun.
 ---@return dex.Asked|nil
@@ -32,7 +33,7 @@ function M.name(kind, name)
 end
 
 --- Notes that everything of a kind was asked for.
----@param kind "args"|"custom_env"|"hour"
+---@param kind "args"|"custom_env"|"hour"|"graph"
 function M.all(kind)
   if current then current[kind] = true end
 end

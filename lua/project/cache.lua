@@ -33,6 +33,7 @@ local dict, list, none, opt = value.dict, value.list, value.none, value.opt
 M.FILE = "partial_parse.dex"
 
 local FORMAT = 1
+local MOST_CHANGED = 50 -- files beyond that are read with all others
 
 local function path_of(project) return project.target_path .. "/" .. M.FILE end
 
@@ -154,19 +155,19 @@ local function info_of(info, member)
   return found
 end
 
-local function check_secrets(project, text)
-  for _, secret in ipairs(secrets.known(project)) do
+local function check_secrets(known, text)
+  for _, secret in ipairs(known) do
     if text:find(secret, 1, true) then err.raise { code = 901, message = "a secret is in what would be kept" } end
   end
 end
 
 -- The members of a group: where their texts begin, and their ids in order.
-local function add_group(project, writer, group)
+local function add_group(project, writer, group, known)
   local ids = value.keys(project[group])
   local first = none
   for i, id in ipairs(ids) do
     local text = (i > 1 and ", " or "") .. json.encode(id) .. ": " .. encode(project[group][id])
-    check_secrets(project, text)
+    check_secrets(known, text)
     local number = writer:add(text)
     if i == 1 then first = number end
   end
@@ -241,10 +242,20 @@ local function entries_of(entries)
   return found
 end
 
+-- The models by their files.
+local function model_files(project)
+  local found = dict()
+  for id, node in pairs(project.nodes) do
+    local info = node.resource_type == "model" and project.info[id]
+    if info then found[info.file] = id end
+  end
+  return found
+end
+
 -- The parts of the project that are read as a whole, when they are first asked for.
 local function parts_of(project, of_operations)
   return {
-    operations = entries_of(of_operations),
+    operations = entries_of(of_operations), model_files = model_files(project),
     graph = graph_of(project), index = index_of(project), disabled = project.disabled,
     disabled_info = disabled_infos(project), docs = project.docs, groups = project.groups,
   }
@@ -253,14 +264,15 @@ end
 local function write(project, writer, key, id, inputs, of, of_operations)
   local head = dict("key", key, "id", id, "answers", answers(project, of), "groups", dict(), "parts", dict(), "manifest", dict(),
     "warnings", warnings_of(project.problems.warnings), "spines", list(),
-    "columns", dict())
+    "columns", dict(), "reads_graph", of.graph)
+  local known = secrets.known(project)
   for i, node in ipairs(members.spines(project)) do head.spines[i] = node.unique_id end
-  for _, group in ipairs(members.groups) do head.groups[group] = add_group(project, writer, group) end
+  for _, group in ipairs(members.groups) do head.groups[group] = add_group(project, writer, group, known) end
   local parts = parts_of(project, of_operations)
   for _, name in ipairs(sorted(parts)) do head.parts[name] = writer:add(encode(parts[name])) end
   for _, name in ipairs(manifest.fixed) do
     local text = encode(manifest.part(project, name))
-    check_secrets(project, text)
+    check_secrets(known, text)
     head.manifest[name] = writer:add(text)
   end
   for _, name in ipairs(members.columns) do
@@ -328,19 +340,21 @@ local function contents(project, file, key)
   if count < 2 then return nil end
   local head = json.decode(file:read(count - 1))
   if head.key ~= key or not same_answers(project, head.answers) then return nil end
-  if not cache.unchanged(file:read(count - 2)) then return nil end
-  return head
+  local changed = cache.changed(file:read(count - 2))
+  if not changed or #changed > MOST_CHANGED then return nil end
+  return head, changed
 end
 
---- Looks for a kept load that still holds.
+--- Looks for a kept load that still holds, but for files that have another content now.
 ---@param project table with its settings
 ---@return dex.Stored|nil
+---@return string[]|nil changed absolute paths
 function M.find(project)
   local key = key_of(project)
   local file = key and cache.open(path_of(project))
   if not file then return nil end
-  local ok, head = pcall(contents, project, file, key)
-  if ok and head then return stored.new(file, head) end
+  local ok, head, changed = pcall(contents, project, file, key)
+  if ok and head then return stored.new(file, head), changed end
   file:close()
   return nil
 end

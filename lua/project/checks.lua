@@ -231,13 +231,18 @@ end
 
 local by_kind = { model = check_model, snapshot = check_snapshot }
 
+--- Checks one node.
+---@param project table whose graph is resolved
+---@param node table
+function M.one(project, node)
+  local check = by_kind[node.resource_type]
+  if check then check(project, node) end
+end
+
 --- Checks all nodes: errors and warnings go to project.problems.
 ---@param project table whose graph is resolved
 function M.run(project)
-  for _, node in pairs(project.nodes) do
-    local check = by_kind[node.resource_type]
-    if check then check(project, node) end
-  end
+  for _, node in pairs(project.nodes) do M.one(project, node) end
 end
 
 return M

@@ -13,6 +13,15 @@ local M = {}
 
 local only_docs = { docs = true }
 
+--- Makes a block known by its name.
+---@param project table
+---@param doc table of project.docs
+function M.index(project, doc)
+  local by_name = project.doc_index[doc.name] or {}
+  project.doc_index[doc.name] = by_name
+  by_name[#by_name + 1] = { package = doc.package_name, id = doc.unique_id }
+end
+
 local function load_file(project, package, file)
   local source = fs.read(file.abs)
   if not source:find("docs", 1, true) then return end
@@ -28,9 +37,7 @@ local function load_file(project, package, file)
     project.docs[id] = build.doc { name = block.name, resource_type = "doc", package_name = package.name,
       path = file.path, original_file_path = file.original, unique_id = id,
       block_contents = text:match("^%s*(.-)%s*$") }
-    local by_name = project.doc_index[block.name] or {}
-    project.doc_index[block.name] = by_name
-    by_name[#by_name + 1] = { package = package.name, id = id }
+    M.index(project, project.docs[id])
   end
 end
 

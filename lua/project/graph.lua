@@ -427,6 +427,26 @@ function M.resolve(project)
   sort(project)
 end
 
+--- Resolves the refs of one node and changes nothing but that: errors and warnings go to project.problems.
+---@param project table
+---@param node table
+function M.resolve_refs(project, node) resolve_all(project, node, {}) end
+
+--- Works out the order again after the list of a node in project.parents has changed. Raises when there is a cycle.
+---@param project table
+function M.reorder(project)
+  local children = {}
+  for _, id in ipairs(project.ids) do children[id] = {} end
+  for _, id in ipairs(project.ids) do
+    for _, parent in ipairs(project.parents[id]) do
+      local list = children[parent]
+      if list then list[#list + 1] = id end
+    end
+  end
+  project.children = children
+  sort(project)
+end
+
 --- Resolves the refs of one node that was added later (lua/project/models.lua, inline). Raises its error.
 ---@param project table
 ---@param id string

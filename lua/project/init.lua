@@ -22,6 +22,7 @@ local primary_keys = require "project.primary_keys"
 local problems = require "project.problems"
 local profile = require "project.profile"
 local properties = require "project.properties"
+local renewal = require "project.renewal"
 local root = require "project.root"
 local run_hooks = require "project.run_hooks"
 local selectors = require "project.selectors"
@@ -186,8 +187,14 @@ local function load(opts)
   local project = new_project(opts)
   load_settings(project, opts)
   project.problems:check()
-  local kept = opts.keep and cache.find(project)
-  if kept then return restore(project, kept) end
+  local kept, changed
+  if opts.keep then kept, changed = cache.find(project) end
+  if kept then
+    restore(project, kept)
+    if renewal.renew(project, changed) then return project end
+    project = new_project(opts)
+    load_settings(project, opts)
+  end
   local key = opts.keep and cache.watch(project)
   local ok, result = pcall(read, project)
   if not ok then
@@ -221,6 +228,7 @@ function M.inline(project, sql)
   if type(sql) ~= "string" then err.raise { code = 101, message = "--inline needs SQL" } end
   local id = models.inline(project, sql)
   project.problems:check()
+  project.edges_changed = true
   graph.resolve_one(project, id)
   return id
 end

@@ -340,6 +340,13 @@ local function load_seed(project, candidate)
   complete(project, candidate, node, new_info(candidate, nil, 1))
 end
 
+--- Makes the node of one file. May wait: templates run.
+---@param project table
+---@param candidate dex.Candidate
+function M.load_one(project, candidate)
+  project.problems:try({ file = candidate.file.display, node = unique_id(candidate) }, load_sql, project, candidate)
+end
+
 --- Makes the nodes of all files. May wait: templates run.
 ---@param project table
 function M.load(project)

@@ -242,6 +242,17 @@ local function read_file(project, package, file)
   end
 end
 
+--- Reads one properties file of a package into project.entries, which have to be there by section.
+---@param project table
+---@param package dex.Package
+---@param file dex.File
+function M.read_one(project, package, file)
+  project.problems:try({ file = file.display }, read_file, project, package, file)
+end
+
+--- The sections that there are.
+M.sections = sections
+
 --- Reads the properties files of all packages into project.entries[section], lists of entries in order.
 ---@param project table
 function M.load(project)

@@ -1,6 +1,7 @@
 --- A loaded project whose members stand in the file of the parse cache (lua/project/cache.lua), each read when it is
 -- first asked for. What has been read is the project's own from then on, and may be changed as any other.
 
+local docs_module = require "project.docs"
 local err = require "err"
 local json = require "dex.json"
 local manifest = require "project.manifest"
@@ -153,7 +154,10 @@ end
 
 function readers.index(project, index) project.index = index end
 function readers.groups(project, groups) project.groups = groups end
-function readers.docs(project, docs) project.docs = docs end
+function readers.docs(project, docs)
+  project.docs, project.doc_index = docs, {}
+  for _, doc in pairs(docs) do docs_module.index(project, doc) end
+end
 
 function readers.disabled(project, disabled, self)
   project.disabled, project.disabled_info = disabled, {}
@@ -168,7 +172,7 @@ function readers.disabled(project, disabled, self)
 end
 
 local part_of = { ids = "graph", order = "graph", position = "graph", parents = "graph", children = "graph",
-  index = "index", groups = "groups", docs = "docs", disabled = "disabled", disabled_info = "disabled" }
+  index = "index", groups = "groups", docs = "docs", doc_index = "docs", disabled = "disabled", disabled_info = "disabled" }
 
 local function add_parts(self, project)
   for field in pairs(part_of) do project[field] = nil end
@@ -290,6 +294,8 @@ local function add_members(self, pieces, name, group)
   range(#group[ORDER])
 end
 
+local edges = { parent_map = true, child_map = true }
+
 --- Writes the manifest of a project that came from here.
 ---@param project table
 ---@param path string
@@ -302,7 +308,7 @@ function M:write_manifest(project, path)
       pieces[#pieces + 1] = "{"
       add_members(self, pieces, name, project[name])
       pieces[#pieces + 1] = "}"
-    elseif fixed and not project.has_inline then
+    elseif fixed and not (project.edges_changed and edges[name]) then
       table.move({ fixed, fixed }, 1, 2, #pieces + 1, pieces)
     else
       pieces[#pieces + 1] = secrets.encode(manifest.part(project, name))

@@ -379,6 +379,7 @@ end
 local graphs = setmetatable({}, { __mode = "k" })
 
 function members.graph(state)
+  asked.all("graph")
   local project = state.project
   local graph = graphs[project]
   if not graph then

@@ -158,6 +158,52 @@ def test_settings_of_the_command_are_noticed(kept):
     assert p.artifact("manifest")["nodes"]["model.shop.f"]["tags"] == ["area"]
 
 
+ALONE = {
+    "its text": "select n + 1 as n from {{ ref('s') }}",
+    "what it reads": "select n from {{ ref('s') }} join {{ ref('base') }} using (n)",
+    "what it reads less": "select 1 as n",
+    "a macro that it calls": "select n, {{ pkg.p() }} as m from {{ ref('s') }}",
+    "a hook": "{{ config(pre_hook='select {{ this }}', meta={'x': 1}) }} select n from {{ ref('s') }}",
+    "blank lines": "\n\nselect n from {{ ref('s') }}\n\n",
+}
+NOT_ALONE = {
+    "its tags": "{{ config(tags=['x']) }} select n from {{ ref('s') }}",
+    "its name": "{{ config(alias='other') }} select n from {{ ref('s') }}",
+    "its materialization": "{{ config(materialized='ephemeral') }} select n from {{ ref('s') }}",
+    "whether it is there": "{{ config(enabled=false) }} select n from {{ ref('s') }}",
+    "an unknown setting": "{{ config(materialised='table') }} select n from {{ ref('s') }}",
+    "a circle": "select n from {{ ref('b') }}",
+    "a reference to nothing": "select n from {{ ref('nobody') }}",
+    "a mistake": "select n from {{ ref('s') }} {% if %}",
+    "a contract": "{{ config(contract={'enforced': true}) }} select n from {{ ref('s') }}",
+    "the graph": "select {{ graph.nodes | length }} as n",
+}
+
+
+@pytest.mark.parametrize("change", [*ALONE, *NOT_ALONE])
+def test_one_model_is_read_alone_where_nothing_else_depends_on_it(project, change):
+    p = project({path: text for path, text in FILES.items() if "units" not in path})
+    p.run("parse").ok()
+    first = made(p)
+    p.write({"models/a.sql": {**ALONE, **NOT_ALONE}[change]})
+    status = same_as_cold(p)[0]
+    if status == 0:
+        now = made(p)
+        changed = {key for key in now if now[key] != first.get(key)}
+        assert (changed == {"model.shop.a"}) == (change in ALONE), changed
+    assert same_as_cold(p)[0] == status
+    warm, cold = p.run("ls", "--select", "a+"), p.run("ls", "--select", "a+", "--no-partial-parse")
+    assert (warm.status, warm.stdout) == (cold.status, cold.stdout)
+
+
+def test_what_has_changed_alone_is_built(project):
+    p = project({"models/a.sql": "select 1 as n", "models/b.sql": "select n from {{ ref('a') }}"})
+    p.run("run").ok()
+    p.write({"models/b.sql": "select n + 1 as n from {{ ref('a') }}"})
+    p.run("run").ok()
+    assert p.db.sql("select n from dev.b") == "2"
+
+
 def test_another_content_of_the_same_size_and_time_is_noticed(kept):
     """As it comes from a copy that keeps times, and from two changes within one step of the clock."""
     p = kept
@@ -231,6 +277,7 @@ def test_commands_at_once(kept):
 
 
 EDITS = [
+    lambda p, r: {"models/area/c.sql": "select n, %d as k from {{ ref('%s') }}" % (r.randrange(3), r.choice("ab"))},
     lambda p, r: {f"models/area/x{r.randrange(4)}.sql": f"select {r.randrange(9)} as n from {{{{ ref('a') }}}}"},
     lambda p, r: {f"models/area/x{r.randrange(4)}.sql": "{{ config(alias='%s') }} select {{ m() }}" % r.choice("pqrs")},
     lambda p, r: {f"models/x{r.randrange(4)}.yml": "models: [{name: x%d, columns: [{name: n, data_tests: [%s]}]}]" % (
