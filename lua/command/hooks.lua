@@ -13,7 +13,7 @@ local M = {}
 
 local opt = value.opt
 
-local types = { "seed", "model", "snapshot", "function", "test", "unit_test" }
+local types = { "seed", "model", "snapshot", "function", "test", "unit_test", "operation" }
 
 local function steps() return require "command.steps" end
 

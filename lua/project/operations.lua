@@ -53,6 +53,13 @@ function M.has_jinja(operation)
   return operation.source:find("{[{%%#]") ~= nil
 end
 
+--- Whether an operation runs inside a transaction of its node.
+---@param operation dex.Operation
+---@return boolean
+function M.is_transactional(operation)
+  return operation.language ~= "python" and operation.config.transaction ~= false
+end
+
 -- What a source says of itself ---------------------------------------------------------------------------
 
 -- The arguments of the config() calls in SQL. Anything else in it is for when it runs.
@@ -173,6 +180,7 @@ local function add(project, package, file, entry)
   levels[1] = entry and level_of_entry(project, operation, entry)
   levels[#levels + 1] = level_of_file(project, operation)
   operation.config, operation.hooks = config.of(project, "operation", package, operation.fqn, levels)
+  operation.config.materialized = "operation"
   if operation.config.enabled == false then return end
   operation.parameters = parameters.declare(operation.config.parameters, operation.declared_at or
     { what = ("operation '%s'"):format(operation.name), file = operation.display, line = 1 })

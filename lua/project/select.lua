@@ -173,7 +173,14 @@ local function nearest_name(project, word)
   local text = criteria.parse(word:match("^[^,]*")).value
   local names = {}
   local read = members.reader(project)
-  for _, id in ipairs(project.order) do names[#names + 1] = read(id).name end
+  for _, id in ipairs(project.order) do
+    local node = read(id)
+    if node.resource_type ~= "operation" then
+      names[#names + 1] = node.name
+    elseif node.name == text then
+      return ("an operation is selected with operation:%s"):format(text)
+    end
+  end
   return err.did_you_mean(text, names)
 end
 

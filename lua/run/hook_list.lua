@@ -1,6 +1,7 @@
 --- Which hooks a run would call, in their order: what `hooks ls` and `plan` show and `hooks run` runs.
 
 local hooks = require "run.hooks"
+local operations = require "project.operations"
 local value = require "jinja.value"
 
 local M = {}
@@ -34,11 +35,12 @@ end
 --- The hooks of a node.
 ---@param run table with `which`, `no_hooks`, `skip_hook`
 ---@param info table project.info of the node
----@param resource_type string tests run outside of transactions
+---@param resource_type string tests and some operations run outside of transactions
 ---@return dex.ListedHook[]
 function M.of_node(run, info, resource_type)
   local list = {}
-  local is_test = resource_type == "test" or resource_type == "unit_test"
+  local outside = resource_type == "test" or resource_type == "unit_test"
+    or resource_type == "operation" and not operations.is_transactional(info.operation)
   for _, phase in ipairs(M.phases) do
     local index = 0
     for _, hook in ipairs((info and info.hooks or {})[phase.key] or {}) do
@@ -46,7 +48,7 @@ function M.of_node(run, info, resource_type)
         index = index + 1
         if hooks.is_wanted(run, hook) then
           list[#list + 1] = { phase = phase.name, index = index, hook = hook,
-            transaction = is_test and phase.transaction == "node" and "none" or phase.transaction }
+            transaction = outside and phase.transaction == "node" and "none" or phase.transaction }
         end
       end
     end

@@ -16,6 +16,7 @@ local hooks = require "run.hooks"
 local materialize = require "run.materialize"
 local microbatch = require "run.microbatch"
 local members = require "project.members"
+local operations = require "project.operations"
 local operation = require "run.operation"
 local operation_result = require "run.operation_result"
 local seed = require "run.seed"
@@ -298,7 +299,7 @@ local function begin(run, ctx, call)
   state.call = call
   state.transactional = not is_test(state)
   if is_operation(state) then
-    state.transactional = operation.is_transactional(state.info.operation)
+    state.transactional = operations.is_transactional(state.info.operation)
     ctx.transaction = state.transactional
   end
   state.started, state.started_at, state.timings = time.mono(), time.now(), {}
@@ -367,8 +368,9 @@ local function fail_result(state, result, ctx)
   result.committed = ctx.committed or nil
   if not is_test(state) then
     local kind = node.resource_type
-    result.rerun = kind == "operation" and ("dex-lua operation run %s%s"):format(label_of(node), same_options(run))
-      or ("dex-lua %s --select %s%s"):format(rerun_commands[kind] or kind, node.name, same_options(run))
+    result.rerun = kind ~= "operation" and ("dex-lua %s --select %s%s"):format(rerun_commands[kind] or kind, node.name,
+      same_options(run)) or run.which ~= "operation" and ("dex-lua operation run %s%s"):format(label_of(node),
+      same_options(run)) or nil
   end
   if result.committed then
     e.hint = e.hint or "the node itself is built and committed: only what follows the commit failed"

@@ -162,7 +162,7 @@ end
 function scripts.lua(state, call)
   local operation = call.operation
   local module = function_of(state.base_run or state.run, operation)
-  local returned, rows = hooks.call_script(state, { name = operation.name, file = operation.display, fn = module.value,
+  local returned, rows = hooks.call_script(state, { name = operation.name, file = operation.file, fn = module.value,
     trusted = module.trusted, args = call.args, timeout = operation.config.timeout })
   state.outcome.returned, state.outcome.affected = returned_by(operation, returned), rows
 end
@@ -229,13 +229,6 @@ local function attempt(state, call)
 end
 
 -- As a node ----------------------------------------------------------------------------------------------
-
---- Whether an operation runs inside a transaction of its node.
----@param operation dex.Operation
----@return boolean
-function M.is_transactional(operation)
-  return operation.language ~= "python" and operation.config.transaction ~= false
-end
 
 --- The compile phase of a node that is an operation: its arguments, its context. From here on the state's run is a
 --- view of it that hides the call's secrets and remembers its log.

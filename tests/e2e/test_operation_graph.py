@@ -202,3 +202,14 @@ def test_operations_of_a_package(traced):
     p.run("operation run pack/inner").ok()
     p.run("operation run other").ok()
     assert p.db.rows("select * from trace") == ["inner", "other"]
+
+
+def test_plans_and_lists_of_hooks_know_them(traced):
+    p = traced({"operations/hooked.sql": "{{ config(pre_hook='select 1') }} select 2",
+                "operations/hooked_py.py": "# config:\n#   hooks: {post: select 3}\n#   depends_on: [hooked]\nprint(1)\n"})
+    lines = p.run("plan --select operation:hooked*").ok().stdout.splitlines()
+    assert [line for line in lines if line[:1].isdigit()] == ["1. operation hooked", "2. operation hooked_py, after 1"]
+    p.run("hooks ls --select operation:hooked*").ok().says("pre_hooks    inside   select 1", "post_hooks   outside  select 3")
+    p.run("run --select note").says("matches no enabled node", "an operation is selected with operation:note")
+    assert p.run("ls --select config.materialized:view").ok().stdout == "shop.late\nshop.orders\n"
+    p.run("rehearse --select operation:hooked*").ok().says("a rehearsal runs no programs")
