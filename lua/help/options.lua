@@ -359,6 +359,12 @@ M.commands = {
   { name = "version", summary = "Show the version", options = sets({ "verbose" }),
     text = "With -v also the versions of the libraries that the program runs with.",
     examples = { "dex-lua version -v" } },
+  { name = "attach", args = "[ADDRESS]", summary = "Open the prompt of a run that was started with --debug-listen",
+    options = sets({ "project-dir" }),
+    text = "Connects to 127.0.0.1:PORT, or to the run of this project when there is one. The token that lets one in\n" ..
+      "is read from the project's .dex/ folder, else from DEX_DEBUG_TOKEN. Leaving (Ctrl-D) changes nothing: the run\n" ..
+      "stands where it stood, and whoever attaches next goes on from there.",
+    examples = { "dex-lua attach", "dex-lua attach 127.0.0.1:5005" } },
   { name = "completion", data = true, args = "bash | zsh | fish",
     summary = "Print the script that completes command lines",
     options = sets({ "project-dir", "target-path" }),
@@ -373,12 +379,6 @@ M.commands = {
     examples = { "dex-lua help build", "dex-lua help selection", "dex-lua help errors 401" } },
 }
 
-  { name = "attach", args = "[ADDRESS]", summary = "Open the prompt of a run that was started with --debug-listen",
-    options = sets({ "project-dir" }),
-    text = "Connects to 127.0.0.1:PORT, or to the run of this project when there is one. The token that lets one in\n" ..
-      "is read from the project's .dex/ folder, else from DEX_DEBUG_TOKEN. Leaving (Ctrl-D) changes nothing: the run\n" ..
-      "stands where it stood, and whoever attaches next goes on from there.",
-    examples = { "dex-lua attach", "dex-lua attach 127.0.0.1:5005" } },
 --- The command of a name or alias, or nil.
 function M.command(name)
   for _, command in ipairs(M.commands) do

@@ -162,8 +162,8 @@ function M.new(job)
   run.modules = hook_module.new(run.project)
   run.mask = secrets.masker(run.project)
   run.cache = require("run.cache").new(run)
-  return run
   if given.debug_hooks or given.debug_listen then require("repl.stop").prepare(job) end
+  return run
 end
 
 -- Stages -----------------------------------------------------------------------------------------
@@ -308,7 +308,6 @@ local function run_operation(run)
   return out
 end
 
-local function run_macro(run)
 --- The text that an operation would run, secrets hidden. It is rendered in a transaction that is read only and
 --- rolled back. May wait.
 ---@param job table
@@ -332,6 +331,7 @@ function M.preview(job, call)
   return (text:gsub("^%s*\n", ""):gsub("%s+$", ""))
 end
 
+local function run_macro(run)
   run:emit("run_start", { total = 1, lines = {}, nodes = {} })
   local result = require("run.macro_operation").run(run, run.job.macro_operation)
   local out = outcome(run)
