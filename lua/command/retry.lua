@@ -112,32 +112,79 @@ local function hooks_of(folder_path, ids)
   return found
 end
 
---- Takes the command's place in the job, and runs its steps. May wait.
----@return integer status
-function M.run(job)
-  local from = folder(job)
-  local path = from .. "/run_results.json"
-  local content = read(path)
-  local name = opt(content.args.which)
+-- The command that is taken up takes the job's place. `args` are those of an artifact or of the ledger.
+local function become(job, args, path)
+  local name = opt(args.which)
   local command = type(name) == "string" and commands[name] and options.command(name)
   if not command then
     err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)),
       file = path }
   end
+  job.command, job.given = command, options_of(command, args, job.given)
+  job.words = opt(args.words) or value.list()
+  return name
+end
+
+-- The ledger's word alone: of the run that left no results, or of the one that was asked for, or the last one.
+local function from_ledger(job, args, id)
+  if not args then
+    local steps = require "command.steps"
+    steps.load(job)
+    steps.connect(job)
+    local found = require("run.ledger_retry").command_of(job, id)
+    args, id = found.args, found.id
+  end
+  local name = become(job, args)
+  job.earlier, job.take_up = { batches = {} }, { run_id = id }
+  job.report:log("info", ("retrying what `dex-lua %s` did not complete, by the ledger (run %s)"):format(name, id))
+end
+
+-- The run that began last with a ledger, from its file beside the artifacts.
+local function begun(from)
+  local path = from .. "/" .. require("run.ledger").MARKER
+  local ok, marker = pcall(function() return fs.exists(path) and json.decode(fs.read(path)) end)
+  return ok and value.is_dict(marker) and value.is_dict(marker.args) and opt(marker.invocation_id) and marker or nil
+end
+
+-- By run_results.json, and the ledger when the run had one. Gives a status when there is nothing to do.
+local function from_results(job, from, content, path, has_ledger)
   local ids, count, hooks, hook_count = unfinished_of(content)
-  if count + hook_count == 0 then
+  if count + hook_count == 0 and not has_ledger then
     job.report:log("info", ("Nothing to do: all of the %d results of `dex-lua %s` ended well"):format(#content.results,
-      name))
+      tostring(opt(content.args.which))))
     return 0
   end
-  job.command, job.given = command, options_of(command, content.args, job.given)
-  job.words = opt(content.args.words) or value.list()
-  job.only = ids
+  local name = become(job, content.args, path)
   local metadata = opt(content.metadata)
   job.earlier = { batches = batches_of(content), hooks = hooks_of(from, ids),
     started_at = metadata and metadata.invocation_started_at }
   job.earlier.run_hooks, job.earlier.results = run_hooks_of(content, hooks, count > 0)
-  job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count + hook_count, name))
+  if has_ledger then job.take_up = { run_id = metadata.invocation_id, only = ids } else job.only = ids end
+  if count + hook_count > 0 then
+    job.report:log("info", ("retrying %d of `dex-lua %s`"):format(count + hook_count, name))
+  end
+end
+
+--- Takes the command's place in the job, and runs its steps. May wait.
+---@return integer status
+function M.run(job)
+  local from = folder(job)
+  local path = from .. "/run_results.json"
+  local id, marker = job.words[1], begun(from)
+  local content = not id and fs.exists(path) and read(path) or nil
+  local metadata = content and opt(content.metadata)
+  local has_ledger = marker and metadata and metadata.invocation_id == marker.invocation_id
+  if content and (has_ledger or not marker) then
+    local status = from_results(job, from, content, path, has_ledger)
+    if status then return status end
+  elseif id then
+    from_ledger(job, nil, id)
+  elseif marker then
+    from_ledger(job, marker.args, marker.invocation_id)
+  else
+    if not require("run.ledger").is_on(job.given) then read(path) end -- raises
+    from_ledger(job)
+  end
   return require("pipeline").run_steps(job)
 end
 

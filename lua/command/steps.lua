@@ -205,7 +205,7 @@ function M.cancelled_status(job) return job.cancelled == "SIGTERM" and 143 or 13
 
 --- outcome -> the summary and the exit status.
 function M.finish(job)
-  local success = not job.cancelled
+  local success = not job.cancelled and not job.undelivered
   for _, result in ipairs(job.outcome.results) do
     if bad[result.status] then success = false end
   end

@@ -222,6 +222,8 @@ M.codes = {
   [424] = { "A relation is missing, or is of another kind than is needed.", "Build it first, or drop or rename it." },
   [425] = { "Another command works on this project and target.",
     "Let it end, or say --lock wait; the message names its process." },
+  [426] = { "The run that is to be taken up has not ended.",
+    "The message names its process; let it end. One that was killed is free as soon as the server has noticed." },
 
   -- Hooks and operations
   [501] = { "A statement of a hook failed.", "The words are PostgreSQL's; file and line are those of the hook." },
@@ -251,6 +253,8 @@ M.codes = {
     "`hook-programs` in the root project's dbt_project.yml allows programs by name, or all with `true`." },
   [517] = { "A Lua hook does not come to an end, or takes more memory than it may.",
     "Look for a loop that never stops, and read with hook:rows." },
+  [518] = { "What a hook wanted to do outside of the database could not be delivered.",
+    "See what the receiver says. It stays in the outbox of the ledger; `dex-lua retry` delivers it." },
 
   -- Operations
   [601] = { "A parameter is declared wrongly.", "The message names the keys and types that there are." },

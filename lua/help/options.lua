@@ -331,11 +331,13 @@ M.commands = {
       "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
     examples = { "dex-lua run-operation grant_select --args '{role: reporter}'",
       "dex-lua run-operation --sql 'vacuum {{ ref(\"orders\") }}'" } },
-  { name = "retry", summary = "Run again what the last command did not finish",
+  { name = "retry", args = "[RUN]", summary = "Run again what the last command did not finish",
     options = sets({ "state", "threads", "lock", "fail-fast", "full-refresh" }, debugging, connection, logging),
     text = "Reads target/run_results.json and runs that command again, with its options, for the nodes\n" ..
-      "that failed or were skipped. Options given here are stronger.",
-    examples = { "dex-lua retry", "dex-lua retry --threads 8" } },
+      "that failed or were skipped. Options given here are stronger. With `ledger: true` in the project, what the\n" ..
+      "ledger has not seen completed: also after a crash, and by the id of a run.",
+    examples = { "dex-lua retry", "dex-lua retry --threads 8",
+      "dex-lua retry 2f6c1ab0-5f0a-4c55-9e0b-2d8d1f8a7c11" } },
   { name = "init", args = "NAME", summary = "Make a new project",
     options = sets({ "profile", "skip-profile-setup", "skip-debug", "project-dir", "quiet" }),
     text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..

@@ -5,6 +5,7 @@ local child = require "dex.child"
 local err = require "err"
 local json = require "dex.json"
 local loop = require "dex.loop"
+local outbox = require "run.outbox"
 local time = require "dex.time"
 local value = require "jinja.value"
 
@@ -57,8 +58,8 @@ end
 -- HTTP ------------------------------------------------------------------------------------------------
 
 local fields = { method = "string", url = "string", json = true, body = "string", headers = "table",
-  timeout = "number" }
-local field_names = { "method", "url", "json", "body", "headers", "timeout" }
+  timeout = "number", now = "boolean" }
+local field_names = { "method", "url", "json", "body", "headers", "timeout", "now" }
 
 local function check_fields(request)
   if type(request) ~= "table" then misuse("hook:http needs a table: hook:http{url = \"https://...\"}") end
@@ -103,19 +104,31 @@ local function header_lines(request, add)
   if request.json ~= nil and not typed then add("header", "Content-Type: application/json") end
 end
 
--- What curl is told on its standard input, where nobody else sees the secrets of a request.
-local function options_of(request, seconds)
-  local lines = { "silent", "show-error", 'proto = "=http,https"', "no-location",
-    ('max-time = "%.3f"'):format(seconds), ('connect-timeout = "%.3f"'):format(math.min(seconds, 10)),
-    'write-out = "%{stderr}%{http_code}\\n%{header_json}"' }
-  local function add(option, text) lines[#lines + 1] = option .. " = " .. quoted(text, option) end
+-- A request that was checked, as it is sent and as it is kept in the outbox: texts and numbers only.
+local function plain_request(request)
   local body = request.body
   if request.json ~= nil then body = json.encode(value.from_lua(request.json)) end
   local method = (request.method or body and "POST" or "GET"):upper()
   if not method:find "^%u+$" then misuse(("'%s' is no method of HTTP"):format(method)) end
+  local headers = value.dict()
+  header_lines(request, function(_, line)
+    local name, text = line:match "^(.-): (.*)$"
+    headers[name] = text
+  end)
+  return value.dict("url", request.url, "method", method, "headers", headers, "body", value.or_none(body), "timeout",
+    request.timeout or M.DEFAULT_TIMEOUT)
+end
+
+-- What curl is told on its standard input, where nobody else sees the secrets of a request.
+local function options_of(request)
+  local seconds, body = request.timeout, opt(request.body)
+  local lines = { "silent", "show-error", 'proto = "=http,https"', "no-location",
+    ('max-time = "%.3f"'):format(seconds), ('connect-timeout = "%.3f"'):format(math.min(seconds, 10)),
+    'write-out = "%{stderr}%{http_code}\\n%{header_json}"' }
+  local function add(option, text) lines[#lines + 1] = option .. " = " .. quoted(text, option) end
   add("url", request.url)
-  if method == "HEAD" then lines[#lines + 1] = "head" else add("request", method) end
-  header_lines(request, add)
+  if request.method == "HEAD" then lines[#lines + 1] = "head" else add("request", request.method) end
+  for name, text in pairs(request.headers) do add("header", ("%s: %s"):format(name, text)) end
   if body then add("data-binary", body) end
   if body and body:sub(1, 1) == "@" then lines[#lines] = "data-raw = " .. quoted(body, "body") end
   return table.concat(lines, "\n") .. "\n"
@@ -130,26 +143,13 @@ local function response_of(result)
   local headers, decoded = {}, json.decode(header_text)
   for name, all in pairs(decoded) do headers[name:lower()] = table.concat(all, ", ") end
   local response = { status = math.tointeger(tonumber(code)), headers = headers, body = result.stdout }
-  response.ok = response.status >= 200 and response.status < 300
-  if (headers["content-type"] or ""):lower():find("json", 1, true) then
-    local ok, content = pcall(json.decode, response.body)
-    if ok then response.json = content end
-  end
-  return response
+  return M.complete("http", response)
 end
 
---- Sends a request and gives its answer, whatever its status. Redirects are not followed. May wait. Raises code
---- 515 when there is no answer.
----@param own table of lua/run/hooks.lua
----@param request {url: string, method?: string, json?: any, body?: string, headers?: table, timeout?: number}
----@return {status: integer, ok: boolean, headers: table<string, string>, body: string, json: any}
-function M.http(own, request)
-  check_fields(request)
-  not_in_rehearsals(own, "http")
-  local seconds = request.timeout or M.DEFAULT_TIMEOUT
+local function send_request(own, request)
   local where = request.url:match("^https?://[^/?#]+"):gsub("//[^@]*@", "//")
   local ok, result = pcall(M.within_timeout, own, child.run,
-    { argv = { "curl", "-q", "--config", "-" }, input = options_of(request, seconds) })
+    { argv = { "curl", "-q", "--config", "-" }, input = options_of(request) })
   if not ok then
     if err.is(result) and result.code == 902 then
       err.raise { code = 515, message = "hook:http needs the program curl, which cannot be started",
@@ -160,6 +160,23 @@ function M.http(own, request)
   local response, why = response_of(result)
   if response then return response end
   err.raise { code = 515, message = ("no answer from %s: %s"):format(where, why) }
+end
+
+local reads = { GET = true, HEAD = true, OPTIONS = true }
+
+--- Sends a request and gives its answer, whatever its status. Redirects are not followed. May wait. Raises code
+--- 515 when there is no answer.
+---@param own table of lua/run/hooks.lua
+---@param request {url: string, method?: string, json?: any, body?: string, headers?: table, timeout?: number,
+---  now?: boolean} now: not through the outbox
+---@return {status: integer, ok: boolean, headers: table<string, string>, body: string, json: any, queued?: true}
+function M.http(own, request)
+  check_fields(request)
+  not_in_rehearsals(own, "http")
+  local plain = plain_request(request)
+  options_of(plain) -- raises for what cannot be sent
+  if request.now or reads[plain.method] or not outbox.takes(own) then return send_request(own, plain) end
+  return outbox.send(own, "http", plain)
 end
 
 -- Programs ----------------------------------------------------------------------------------------------
@@ -194,40 +211,92 @@ local function check_words(spec)
     if words[i]:find("\0", 1, true) then misuse(("argument %d of hook:run holds a zero byte"):format(i)) end
   end
   for key in pairs(spec) do
-    if type(key) ~= "number" and key ~= "input" and key ~= "cwd" and key ~= "env" then
-      misuse(("hook:run has no field '%s'"):format(tostring(key)), "its fields are input, cwd and env")
+    if type(key) ~= "number" and key ~= "input" and key ~= "cwd" and key ~= "env" and key ~= "now"
+    then
+      misuse(("hook:run has no field '%s'"):format(tostring(key)), "its fields are input, cwd, env and now")
     end
   end
   return words
+end
+
+local function check_allowed(project, program)
+  if is_allowed(project, program) then return end
+  err.raise { code = 516, message = ("hook:run may not run '%s'"):format(program),
+    hint = ("dbt_project.yml of the root project allows it: `%s: [%s]`, or `true` for all"):format(M.SETTING, program) }
+end
+
+local function run_program(own, request)
+  local ok, result = pcall(M.within_timeout, own, child.run, { argv = request.argv, env = request.env,
+    input = opt(request.input), cwd = opt(request.cwd) or own.run.project.root })
+  if not ok then
+    if err.is(result) and result.code == 902 then err.raise { code = 516, message = result.message } end
+    error(result, 0)
+  end
+  return M.complete("run", result)
 end
 
 --- Runs a program without a shell and gives how it ended. Only when the project file's `hook-programs` allows it,
 --- and never for packages. May wait. Raises code 516 when it is not allowed or does not start.
 ---@param own table of lua/run/hooks.lua
 ---@param trusted boolean whether the calling function is the root project's or of the standard library
----@param spec table list of words; `input` text for its standard input, `cwd`, `env` table of changes
----@return {status: integer, ok: boolean, stdout: string, stderr: string}
+---@param spec table list of words; `input` text for its standard input, `cwd`, `env` table of changes, `now`
+---@return {status: integer, ok: boolean, stdout: string, stderr: string, queued?: true}
 function M.run(own, trusted, spec)
   local words = check_words(spec)
   not_in_rehearsals(own, "run")
   if not trusted then
     err.raise { code = 516, message = "hooks of packages run no programs" }
   end
-  if not is_allowed(own.run.project, words[1]) then
-    err.raise { code = 516, message = ("hook:run may not run '%s'"):format(words[1]),
-      hint = ("dbt_project.yml of the root project allows it: `%s: [%s]`, or `true` for all"):format(M.SETTING,
-        words[1]) }
-  end
-  local env = {}
+  check_allowed(own.run.project, words[1])
+  local env = value.list()
   for name, v in pairs(spec.env or {}) do env[#env + 1] = v and ("%s=%s"):format(name, tostring(v)) or name end
-  local ok, result = pcall(M.within_timeout, own, child.run, { argv = words, env = env,
-    input = spec.input and tostring(spec.input), cwd = spec.cwd or own.run.project.root })
-  if not ok then
-    if err.is(result) and result.code == 902 then err.raise { code = 516, message = result.message } end
-    error(result, 0)
+  table.sort(env)
+  local request = value.dict("argv", value.list(words), "env", env, "input",
+    value.or_none(spec.input and tostring(spec.input)), "cwd", value.or_none(spec.cwd))
+  if spec.now or not outbox.takes(own) then return run_program(own, request) end
+  return outbox.send(own, "run", request)
+end
+
+-- For the outbox ------------------------------------------------------------------------------------------
+
+--- Completes an answer with what its other fields say: `ok`, and `json` of a body that is JSON.
+---@param kind "http"|"run"
+---@param answer table
+---@return table answer
+function M.complete(kind, answer)
+  if kind == "run" then
+    answer.stdout, answer.stderr, answer.ok = answer.stdout or "", answer.stderr or "", answer.status == 0
+    return answer
   end
-  result.ok = result.status == 0
-  return result
+  answer.body, answer.headers = answer.body or "", answer.headers or {}
+  answer.ok = answer.status >= 200 and answer.status < 300
+  if (answer.headers["content-type"] or ""):lower():find("json", 1, true) then
+    local ok, content = pcall(json.decode, answer.body)
+    if ok then answer.json = content end
+  end
+  return answer
+end
+
+--- Does what a hook asked for, with the key of it: the header Idempotency-Key of a request, unless it has one, and
+--- DEX_IDEMPOTENCY_KEY in the environment of a program. May wait. Raises codes 515, 516.
+---@param own table `run`, and `deadline` and `hook` when a hook waits for it
+---@param kind "http"|"run"
+---@param request table as M.http and M.run hand it to the outbox
+---@param key string
+---@return table answer
+function M.perform(own, kind, request, key)
+  local sent = value.copy_dict(request)
+  if kind == "run" then
+    check_allowed(own.run.project, request.argv[1])
+    sent.env = value.list(table.move(request.env, 1, #request.env, 2, { "DEX_IDEMPOTENCY_KEY=" .. key }))
+    return run_program(own, sent)
+  end
+  sent.headers = value.copy_dict(request.headers)
+  for name in pairs(request.headers) do
+    if name:lower() == "idempotency-key" then return send_request(own, sent) end
+  end
+  sent.headers["Idempotency-Key"] = key
+  return send_request(own, sent)
 end
 
 return M

@@ -303,6 +303,7 @@ local function attempt(own)
     own.inside = true
     hook_transaction.enter(own)
     local ok, e = pcall(perform, own)
+    if ok and own.before_commit then ok, e = pcall(own.before_commit) end
     own.inside = false
     own.state.conn:exec(ok and "commit" or "rollback")
     if not ok then error(e, 0) end
@@ -331,7 +332,7 @@ end
 local function with_retries(own)
   local tries = (own.hook.retries or 0) + 1
   for try = 1, tries do
-    own.rows, own.record.sql = nil, nil
+    own.rows, own.record.sql, own.effects = nil, nil, nil
     local ok, e = pcall(locked, own)
     if ok then return end
     local hopeless = own.state.transaction_lost or own.state.conn:txn() == "broken" or (err.is(e) and e.cancelled)
@@ -412,7 +413,7 @@ end
 local function new_own(state, hook, phase, opts)
   local own = { run = state.run, state = state, hook = hook, phase = phase, inside = opts.inside or false,
     isolated = opts.isolated, own_transaction = opts.own_transaction, context = state.context, warnings = {},
-    title = title_of(state, hook, phase, opts.index or 1) }
+    title = title_of(state, hook, phase, opts.index or 1), index = opts.index, before_commit = opts.before_commit }
   own.record = new_record(state, hook, phase, own.inside or own.own_transaction or false, opts.index or 1)
   own.execute = function(sql, params) return execute(own, sql, params) end
   own.savepoint = function(fn, object)
@@ -497,8 +498,10 @@ end
 ---@param state table what runs: {run, node, conn, context, ...} of lua/run/node.lua
 ---@param hook dex.Hook
 ---@param phase string a phase of the node, or run_start, run_end
----@param opts {inside: boolean, isolated: boolean|nil, own_transaction: boolean|nil, index: integer|nil}
----  inside: a transaction is open; isolated: a failure must leave it usable; own_transaction: one for this hook
+---@param opts {inside: boolean, isolated: boolean|nil, own_transaction: boolean|nil, index: integer|nil,
+---  before_commit: function|nil}
+---  inside: a transaction is open; isolated: a failure must leave it usable; own_transaction: one for this hook;
+---  before_commit: called at its end
 ---@return dex.Error|nil failure
 ---@return dex.HookRecord|nil record nil when `when` was false
 function M.run(state, hook, phase, opts)
@@ -525,9 +528,12 @@ end
 function M.run_phase(state, list, phase, is_inside, from)
   for i, hook in ipairs(list) do
     if state.skipped then return end
-    if i >= (from or 1) and is_wanted(state.run, hook) then
+    local ledger = state.run.ledger
+    local done = state.done and state.done[ledger.key(phase, hook, i)]
+    if i >= (from or 1) and not done and is_wanted(state.run, hook) then
       local failed = M.run(state, hook, phase, { inside = is_inside, index = i })
       if failed then error(failed, 0) end
+      if ledger then ledger:note(state, phase, hook, i) end
     end
   end
 end

@@ -9,6 +9,7 @@ local flags = require "run.flags"
 local hook_module = require "run.hook_module"
 local hook_object = require "run.hook_object"
 local hooks = require "run.hooks"
+local ledger = require "run.ledger"
 local lock = require "run.lock"
 local members = require "project.members"
 local no_op = require "run.no_op"
@@ -285,6 +286,7 @@ end
 
 local function outcome(run)
   local how = run.job.cancelled
+  ledger.close(run)
   lock.check(run.job)
   if how then run:emit("cancel", { signal = how }) end
   if run.events then
@@ -348,6 +350,7 @@ function M.execute(job)
   local run = M.new(job)
   if job.operation then return run_operation(run) end
   if job.macro_operation then return run_macro(run) end
+  ledger.open(run)
   make_plan(run)
   check_hooks(run)
   announce(run)

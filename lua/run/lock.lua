@@ -59,10 +59,29 @@ function Session:wait(key)
   self:show_name() -- it is held since now
 end
 
---- Gives a lock back before the command ends.
+local PATIENCE = 5 -- seconds in which the server notices that a process is gone
+
+--- Takes the lock of a run, which another process may have had that is no more. Raises code 426 when it goes on. May
+--- wait.
 ---@param key integer
-function Session:free(key)
-  self.conn:exec(("select pg_advisory_unlock(%d)"):format(key))
+---@param id string the run, for the message
+function Session:claim(key, id)
+  if self.claimed == key or self:try(key) then
+    self.claimed = key
+    return
+  end
+  self.conn:exec(("set lock_timeout = '%ds'"):format(PATIENCE))
+  local ok, e = pcall(self.conn.exec, self.conn, ("select pg_advisory_lock(%d)"):format(key))
+  self.conn:exec "set lock_timeout = 0"
+  if ok then
+    self.claimed = key
+    return
+  end
+  if err.is(e) and e.sqlstate == "55P03" then
+    err.raise { code = 426, message = ("run %s is still going on: %s"):format(id, self:holder(key)),
+      hint = "let it end; what it leaves can be taken up then" }
+  end
+  error(e, 0)
 end
 
 --- Whether the session has not been lost.

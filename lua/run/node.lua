@@ -19,6 +19,7 @@ local members = require "project.members"
 local operations = require "project.operations"
 local operation = require "run.operation"
 local operation_result = require "run.operation_result"
+local outbox = require "run.outbox"
 local seed = require "run.seed"
 local statement = require "run.statement"
 local time = require "dex.time"
@@ -211,14 +212,24 @@ function handlers.build(state)
   publish(state)
 end
 
+-- The last words of a node's transaction.
+local function note_commit(state)
+  local ledger = state.run.ledger
+  if ledger and state.transactional then ledger:commit(state) end
+end
+
 -- post_hooks: grants and comments, the hooks, then what had to wait for them.
 function handlers.post_hooks(state)
-  if state.skipped then return end
+  if state.skipped then
+    note_commit(state)
+    return
+  end
   if not is_test(state) and not state.custom then
     for _, relation in ipairs(state.relations) do materialize.configure(state, relation) end
   end
   run_hooks(state, "post", "post_hooks", true)
   for _, fn in ipairs(state.finally or {}) do fn() end
+  note_commit(state)
 end
 
 -- What the node changed in the cache of relations stays, or is undone, with its transaction.
@@ -227,15 +238,29 @@ local function settle_cache(state)
   if ctx.committed or state.node.resource_type == "test" then cache:commit(state) else cache:rollback(state) end
 end
 
+-- What was left for after the commit is gone with the run that a retry takes up.
+local function tell_lost(state)
+  state.run:warn(("%s: what hook:after_commit had left for after its commit is lost with the earlier run"):format(
+    state.node.name))
+end
+
 function handlers.post_outside(state)
+  local ledger, ctx = state.run.ledger, state.ctx
+  if ledger and ctx.committed and (state.queued or state.done) then
+    outbox.deliver(state.run, state.conn, state.node.unique_id)
+  end
   if state.skipped then return end
   settle_cache(state)
+  local deferred = state.after_commit ~= nil or state.later ~= nil
+  local lost = state.done and state.done.pending:find("deferred", 1, true) and not state.done.deferred
+  if lost then tell_lost(state) end
   hooks.run_after_commit(state)
   run_hooks(state, "post", "post_outside", false, state.resume_from)
   for i, hook in ipairs(state.later or {}) do
     local failed = hooks.run(state, hook, "post_outside", { inside = false, index = i })
     if failed then error(failed, 0) end
   end
+  if ledger and state.transactional and (deferred or lost) then ledger:note_rest(state, "deferred") end
 end
 
 -- The context of a node that failed before it was compiled is made now.
@@ -258,6 +283,7 @@ function handlers.on_failure(state)
 end
 
 function handlers.always(state)
+  if state.done and state.done.always then return end
   need_context(state)
   if state.ctx.error ~= nil then
     explain(state)
@@ -266,6 +292,8 @@ function handlers.always(state)
       seconds = time.mono() - state.started, timings = state.timings }
   end
   hooks.run_all(state, state.info.hooks.always, "always")
+  local ledger = state.run.ledger
+  if ledger and state.transactional and state.ctx.committed then ledger:note_rest(state, "always") end
 end
 
 -- Results --------------------------------------------------------------------------------------------
@@ -308,6 +336,7 @@ local function begin(run, ctx, call)
   ctx.state = state
   local earlier = run.job.earlier
   state.resume_from = earlier and earlier.hooks and earlier.hooks[node.unique_id]
+  state.done = earlier and earlier.done and earlier.done[node.unique_id]
   if state.resume_from then state.result = { status = "success", timings = state.timings } end
   ctx.has_on_failure = any_hook(run, state.info, "on_failure")
   ctx.has_always = any_hook(run, state.info, "always")
@@ -377,6 +406,15 @@ local function fail_result(state, result, ctx)
   end
 end
 
+-- What hooks of on_failure and always wanted to do, whose transactions have ended. It changes no outcome.
+local function deliver_late(state)
+  local run = state.run
+  local conn = run.pool:lease()
+  local ok, e = pcall(outbox.deliver, run, conn, state.node.unique_id)
+  conn:release()
+  if not ok then run:log("error", tostring(err.wrap(e).message)) end
+end
+
 local function report(run, ctx)
   local state = ctx.state
   run.slots[state.slot] = nil
@@ -412,6 +450,7 @@ local function report(run, ctx)
   if is_operation(state) then operation_result.fill(result, state) end
   add_result(run, result)
   state.conn = nil
+  if state.queued_late then deliver_late(state) end
 end
 
 local function skip(run, ctx)

@@ -43,7 +43,8 @@ end
 local function forget(state)
   state.run.cache:rollback(state)
   for _, key in ipairs { "relations", "finally", "later", "after_commit", "custom", "rebuilt", "replaced", "result",
-    "batch_results", "queued" } do
+    "batch_results", "queued",
+    "ledger_keys" } do
     state[key] = nil
   end
   state.outcome, state.statements = {}, {}

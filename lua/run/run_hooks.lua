@@ -3,8 +3,10 @@
 
 local context = require "run.context"
 local earlier = require "run.earlier"
+local err = require "err"
 local hooks = require "run.hooks"
 local node_module = require "run.node"
+local outbox = require "run.outbox"
 local time = require "dex.time"
 local value = require "jinja.value"
 
@@ -57,13 +59,22 @@ local function run_one(run, conn, hook, index, phase, extra)
   state.context = context.operation(state)
   for name, v in pairs(extra or {}) do state.context[name] = v end
   local started_at, started = time.now(), time.mono()
-  local failed, record = hooks.run(state, hook, phase, { inside = false, own_transaction = hook.transaction == true,
-    index = opt(hook.index) or index })
-  if not failed and not record then return nil end -- its `when` was false
-  if not failed and state.after_commit then
-    local ok, e = pcall(hooks.run_after_commit, state)
-    if not ok then failed = e end
+  local ledger, noted = run.ledger, false
+  local function note()
+    ledger:note_run_hook(conn, phase, hook)
+    noted = true
   end
+  local failed, record = hooks.run(state, hook, phase, { inside = false, own_transaction = hook.transaction == true,
+    index = opt(hook.index) or index, before_commit = ledger and note })
+  if not failed then
+    local ok, e = pcall(function()
+      if ledger and not noted then note() end
+      if state.queued then outbox.deliver(run, conn, hook.id) end
+      if state.after_commit then hooks.run_after_commit(state) end
+    end)
+    if not ok then failed = err.wrap(e) end
+  end
+  if not failed and not record then return nil end -- its `when` was false
   local result = new_result(run, hook, index, phase, failed and "error" or "success")
   result.seconds = time.mono() - started
   local now = time.now()
