@@ -22,8 +22,8 @@ M.project = words [[name version config-version profile model-paths seed-paths t
   analysis-paths docs-paths asset-paths function-paths osi-paths target-path log-path clean-targets
   packages-install-path source-paths data-paths query-comment require-dbt-version quoting dispatch flags vars
   on-run-start on-run-end models seeds snapshots tests data_tests unit_tests sources metrics semantic-models
-  saved-queries exposures analyses functions operations python restrict-access dbt-cloud packages project-root hook-paths hook-programs
-  transaction-retries ledger
+  saved-queries exposures analyses functions operations python
+  restrict-access dbt-cloud packages project-root hook-paths hook-programs
   transaction-retries ledger
   operation-paths flow-paths dex anonymous_usage_stats]]
 
