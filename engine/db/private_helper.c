@@ -113,15 +113,18 @@ static int is_last(const struct private_job *job)
     return 0;
 }
 
-/* The asker's descriptor goes as well; whichever goes last takes the share with it. */
+/*
+ * The share goes now, while nobody else can ask: two that end at once would each see the other, and
+ * a helper that was left alone and waits for its turn has the descriptor too, with what it holds.
+ */
 static int release(const struct private_job *job, int *ran, struct err *e)
 {
-    int last = is_last(job);
-    if (!last) /* now, while nobody else can ask: two that end at once would each see the other */
+    int result = 0;
+    if (is_last(job) && !exists(KEPT))
+        result = private_server_down(job->root, ran, e);
+    if (job->users >= 0)
         lock(job->users, LOCK_UN);
-    if (!last || exists(KEPT))
-        return 0;
-    return private_server_down(job->root, ran, e);
+    return result;
 }
 
 static int destroy(const struct private_job *job, int *ran, struct err *e)
