@@ -19,7 +19,7 @@ M.levels = { debug = 1, info = 2, warn = 3, error = 4, none = 5 }
 local result_events = { model = { "LogModelResult", "Q012" }, seed = { "LogSeedResult", "Q016" },
   test = { "LogTestResult", "Q007" }, unit_test = { "LogTestResult", "Q007" },
   snapshot = { "LogSnapshotResult", "Q015" }, source = { "LogFreshnessResult", "Q018" },
-  ["function"] = { "LogFunctionResult", "Q047" } }
+  ["function"] = { "LogFunctionResult", "Q047" }, no_op = { "LogNodeNoOpResult", "Q019" } }
 
 local shown_kind = { test = "data test" }
 
@@ -68,7 +68,15 @@ local function node_info(node, status, started, finished)
     "resource_type", node.resource_type, "unique_id", node.unique_id)
 end
 
-function Events:log(level, text)
+-- What a text says; of a node that is being built, with its `node_info`, by which tools know whose text it is.
+local function of_node(self, node, field, text)
+  local data = dict(field, text)
+  local started = node and self.started[node.unique_id]
+  if started then data.node_info = node_info(node, "executing", started) end
+  return data
+end
+
+function Events:log(level, text, node)
   if level == "print" then
     if self.print then emit(self, "info", "PrintEvent", "Z052", text, dict("msg", text)) end
   elseif level == "error" then
@@ -77,7 +85,7 @@ function Events:log(level, text)
     emit(self, "warn", "JinjaLogWarning", "I061", text, dict("msg", text))
   else
     emit(self, level, level == "debug" and "JinjaLogDebug" or "JinjaLogInfo", level == "debug" and "I063" or "I062",
-      text, dict("msg", text))
+      text, function() return of_node(self, node, "msg", text) end)
   end
 end
 
@@ -166,6 +174,8 @@ local function own_fields(result, data)
     data.name, data.num_failures, data.num_models = result.name, result.failures or 0, data.total
   elseif result.kind == "seed" then
     data.relation, data.schema, data.result_message = node.alias, opt(node.schema) or "", result.message or ""
+  elseif result.kind == "snapshot" then
+    data.result_message, data.cfg = result.message or "", node.config
   elseif result.kind == "source" then
     data.source_name, data.table_name = node.source_name, node.name
   end
@@ -187,7 +197,7 @@ function Events:on_node_end(result)
   self.counts[status] = (self.counts[status] or 0) + 1
   local finished = time.now()
   local info = later(function() return node_info(result.node, status, self.started[result.id], finished) end)
-  local event = result_events[result.kind] or result_events.model
+  local event = result_events[status == "no-op" and "no_op" or result.kind] or result_events.model
   local message = ("%d of %d %s %s"):format(self.index, self.total, status:upper(), result.label)
   if result.seconds then message = ("%s in %.2fs"):format(message, result.seconds) end
   if status == "skipped" then
@@ -215,7 +225,11 @@ end
 -- A statement on its way to the server.
 function Events:on_sql(data)
   emit(self, "debug", "SQLQuery", "E016", ("On %s: %s"):format(data.id, data.sql),
-    function() return dict("conn_name", data.id, "sql", data.sql) end)
+    function()
+      local shown = of_node(self, data.node, "sql", data.sql)
+      shown.conn_name = data.id
+      return shown
+    end)
 end
 
 function Events:on_hook_end(record)

@@ -66,9 +66,9 @@ for _, name in ipairs { "event", "finish", "failure" } do
   end
 end
 
-function Outlets:log(level, text)
-  if self.file then self.file:log(level, text) end
-  self.front:log(level, text)
+function Outlets:log(level, text, node)
+  if self.file then self.file:log(level, text, node) end
+  self.front:log(level, text, node)
 end
 
 --- A warning: said, kept quiet, or raised as an error (report/warnings.lua).

@@ -126,7 +126,7 @@ end
 
 local function write_log(state, level, message)
   local run = state.run
-  if run and run.log then run:log(level, run.mask and run.mask(message) or message) end
+  if run and run.log then run:log(level, run.mask and run.mask(message) or message, state.node) end
   return ""
 end
 

@@ -54,9 +54,10 @@ end
 --- A message for people.
 ---@param level "debug"|"info"|"warn"|"error"|"print"
 ---@param text string
-function Run:log(level, text)
+---@param node? table whose template says it
+function Run:log(level, text, node)
   local report = self.job.report
-  if report then report:log(level, text) end
+  if report then report:log(level, text, node) end
 end
 
 --- A warning of a macro or a hook, which has no code of ours. Raises code 149 when --warn-error makes it an error.
@@ -84,7 +85,8 @@ end
 --- A statement on its way to the server.
 function Run:log_sql(state, sql)
   if not self.debugging then return end
-  self:emit("sql", { id = state.node and state.node.unique_id or "engine", sql = self.mask(sql) })
+  self:emit("sql", { id = state.node and state.node.unique_id or "engine", node = state.node,
+    sql = self.mask(sql) })
 end
 
 --- The variables that a node sees, as a dict.
