@@ -16,6 +16,7 @@ local operations = require "project.operations"
 local parameters = require "project.parameters"
 local python = require "run.python_script"
 local source_line = require "run.source_line"
+local time = require "dex.time"
 local value = require "jinja.value"
 
 local M = {}
@@ -174,10 +175,10 @@ local function settle(conn)
   if conn:txn() == "active" then pcall(conn.exec, conn, "rollback") end
 end
 
--- Calls fn, which is cancelled when its time is over. A Python script has its own limit, which ends it gently.
-local function within_time(state, operation, fn)
-  local seconds = operation_settings.seconds(opt(operation.config.timeout) or 0)
-  if not seconds or operation.language == "python" then return fn() end
+-- Calls fn, which is cancelled when its time is over, or when we are, and then waited for. Gives what pcall gives, and
+-- whether it was too late.
+local function limited(seconds, fn)
+  if not seconds then return pcall(fn) end
   local late = false
   local work = loop.spawn(fn)
   local watch = loop.spawn(function()
@@ -187,11 +188,18 @@ local function within_time(state, operation, fn)
   end)
   local ok, e = pcall(work.wait, work)
   watch:cancel()
-  if ok then return end
-  if not work:done() then -- it is us who were cancelled
+  if not ok and not work:done() then -- it is us who were cancelled, and the engine asks again
     work:cancel()
-    pcall(work.wait, work)
+    repeat pcall(work.wait, work) until work:done()
   end
+  return ok, e, late and not ok
+end
+
+-- The script within its time. One in Python has its own limit, which ends it gently.
+local function within_time(state, operation, fn)
+  local seconds = operation.language ~= "python" and operation_settings.seconds(opt(operation.config.timeout) or 0)
+  local ok, e, late = limited(seconds or nil, fn)
+  if ok then return end
   settle(state.conn)
   if not late then error(e, 0) end
   err.raise { code = 605, message = ("operation '%s' took longer than its timeout of %g s"):format(operation.name,
@@ -243,6 +251,7 @@ function M.compile(state)
   state.base_run = state.run
   state.run = operation_result.recording(state.run, state)
   state.context = context.operation(state)
+  rawset(state.context, "args", state.call.args) -- for its hooks as well
 end
 
 --- The build phase: the script. May wait.
@@ -293,7 +302,12 @@ function M.within(own, operation, args)
   own.state.outcome = { rows = {} }
   local before, before_run = own.state.transactional, own.state.run
   own.state.transactional, own.state.run = own.inside, own.run
-  local ok, e = pcall(scripts[operation.language], own.state, call)
+  local ok, e, late = limited(own.deadline and math.max(own.deadline - time.mono(), 0.001),
+    function() scripts[operation.language](own.state, call) end)
+  if late then
+    settle(own.state.conn)
+    e = err.new { code = 507, message = ("it took longer than its timeout of %g s"):format(own.hook.timeout) }
+  end
   own.state.outcome, own.state.transactional, own.state.run = outcome, before, before_run
   if not ok then error(e, 0) end
 end

@@ -335,3 +335,20 @@ def test_in_a_hook(python):
     p = python({"operations/note.py": "import json, os\nprint('noted', json.load(open(os.environ['DEX_CONTEXT']))['args']['what'])\n",
                 "models/one.sql": "{{ config(post_hook={'operation': 'note', 'args': {'what': 'one'}}) }} select 1 as n"})
     p.run("run").ok().says("noted one")
+
+
+def test_the_time_limit_of_a_hook_ends_its_script(python):
+    p = python({"operations/slow.py": "import subprocess\nsubprocess.run(['sleep', '600'])\n",
+                "models/one.sql": "{{ config(post_hook={'operation': 'slow', 'timeout': 1}) }} select 1 as n"})
+    p.run("run").fails(1).says("post-hook 1 (slow) of model one failed: it took longer than its timeout of 1 s")
+    assert p.db.relations("dev") == []
+
+
+def test_a_signal_ends_the_script_of_a_hook(python):
+    p = python({"operations/slow.py": "import subprocess\nprint('ready', flush=True)\nsubprocess.run(['sleep', '600'])\n",
+                "models/one.sql": "{{ config(post_hook={'operation': 'slow', 'timeout': 100}) }} select 1 as n"})
+    running = p.start("run")
+    wait_for(running, "ready")
+    running.signal(signal.SIGINT)
+    running.finish().fails(130)
+    assert p.db.relations("dev") == []

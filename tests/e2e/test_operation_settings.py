@@ -91,7 +91,7 @@ def test_properties_files_describe_operations(project):
                 parameters:
                   - {name: role, type: text, default: "{{ target.name }}"}
                 hooks:
-                  post: "insert into public.trace values ('{{ target.name }} {{ run_started_at.year }}')"
+                  post: "insert into public.trace values ('{{ args.role }} {{ run_started_at.year }}')"
               - {name: load, description: Loads, timeout: 5m}
               - {name: lod, description: Nothing}
             """})
