@@ -70,9 +70,9 @@ test-fast: ## C unit tests, Lua tests and the templates' corpus, without the com
 	@tests/run.sh unit lua jinja
 
 # DONE=test leaves out what `make test` has just run.
-test-all: ## everything: `make test`, then the tests in browsers, fuzzing, and sanitizer builds
+test-all: ## everything: `make test`, then the tests in browsers, fuzzing, sanitizer builds, and the long tests
 	@tests/deps.sh build run test browser
-	@tests/run.sh $(if $(filter test,$(DONE)),,check unit lua jinja e2e fault) browser fuzz fuzzer san
+	@tests/run.sh $(if $(filter test,$(DONE)),,check unit lua jinja e2e fault) long browser fuzz fuzzer san
 
 check: ## layers, sizes, formatting, luacheck, documentation
 	@tests/deps.sh test

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh SUITE...: builds what the suites need and runs them, each to its end. Every suite closes with a line
 # "N passed, N failed"; the last line is their sum, and the status is 1 when anything failed.
-# Suites: check unit lua jinja e2e fault browser fuzz fuzzer san. One file of a suite:
+# Suites: check unit lua jinja e2e fault long browser fuzz fuzzer san. One file of a suite:
 # tests/run.sh lua tests/lua/yaml_test.lua
 cd "$(dirname "$0")/.." || exit 2
 build=build/release
@@ -91,6 +91,7 @@ pytest_suite() { # FOLDER ARGUMENT...
 
 e2e_suite() { pytest_suite tests/e2e; }
 fault_suite() { [ -d tests/fault ] && pytest_suite tests/fault; }
+long_suite() { DEX_TEST_LONG=1 pytest_suite tests/fault -k ledger_kill; } # what the other suites do a few times only
 browser_suite() { [ -d tests/browser ] && pytest_suite tests/browser; }
 
 # A short fuzzing of the template engine, always the same one.

@@ -5,11 +5,14 @@ import threading
 
 
 class Proxy:
-    """A TCP port that leads to a PostgreSQL, until the message number `limit` of all clients together."""
+    """A TCP port that leads to a PostgreSQL, until the message number `limit` of all clients together. `reached` is called
+    then; with `forward` that message has arrived at the server before."""
 
-    def __init__(self, server, limit):
+    def __init__(self, server, limit, reached=lambda: None, forward=False):
         self.server = server
         self.limit = limit
+        self.reached = reached
+        self.forward = forward
         self.count = 0
         self.lock = threading.Lock()
         self.cut = False
@@ -66,6 +69,10 @@ class Proxy:
             with self.lock:
                 self.count += 1
                 if self.count >= self.limit:
+                    if self.count == self.limit and self.forward:
+                        target.sendall(letter + length + body)
+                    if not self.cut:
+                        self.reached()
                     self.cut = True
                     return
             target.sendall(letter + length + body)
