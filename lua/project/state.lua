@@ -1,9 +1,9 @@
 --- The artifacts of an earlier run, which --state names: what they say of a node, and what has changed since. dbt's
 -- comparisons, on the fields of its manifest, so that artifacts of dbt's serve as well.
 
+local artifact = require "project.artifact"
 local err = require "err"
 local fs = require "dex.fs"
-local json = require "dex.json"
 local macros = require "project.macros"
 local printing = require "jinja.printing"
 local value = require "jinja.value"
@@ -22,15 +22,8 @@ local opt = value.opt
 ---@field sources table|false dict, sources.json
 ---@field sources_now table|false dict, sources.json of the target folder
 
-local function read(path, display)
-  if not fs.exists(path) then return nil end
-  local ok, content = pcall(json.decode, fs.read(path))
-  if ok and value.is_dict(content) then return content end
-  err.raise { code = 311, message = "the file is no artifact: " .. (ok and "it is no JSON object"
-    or tostring(content.message)), file = display, line = not ok and content.line or nil }
-end
-
 local names = { manifest = "manifest.json", results = "run_results.json", sources = "sources.json" }
+local kinds = { manifest = "manifest", results = "run-results", sources = "sources" }
 
 -- Artifacts are read when they are asked for: a manifest may be large, and --state stands in the environment.
 local State = {}
@@ -38,9 +31,10 @@ State.__index = function(state, key)
   local content
   if key == "sources_now" then
     local path = state.project.target_path .. "/sources.json"
-    content = read(path, path)
+    content = artifact.read(path, "sources", path)
   elseif names[key] then
-    content = read(state.path .. "/" .. names[key], state.dir:gsub("/+$", "") .. "/" .. names[key])
+    content = artifact.read(state.path .. "/" .. names[key], kinds[key],
+      state.dir:gsub("/+$", "") .. "/" .. names[key])
   end
   rawset(state, key, content or false)
   return content or false
@@ -370,16 +364,16 @@ function M.with_result(state, status)
       hint = err.did_you_mean(status, statuses) or "there are " .. table.concat(statuses, ", ") }
   end
   local matches = {}
-  for _, result in ipairs(opt(state.results.results) or {}) do
+  for _, result in ipairs(state.results.results) do
     if result.status == status then matches[result.unique_id] = true end
   end
   return function(node) return matches[node.unique_id] == true end
 end
 
 -- unique_id -> max_loaded_at of a sources.json, and the ids of those that could not be read.
-local function loaded_at(artifact)
+local function loaded_at(content)
   local found, failed = {}, {}
-  for _, result in ipairs(opt(artifact.results) or {}) do
+  for _, result in ipairs(content.results) do
     local at = opt(result.max_loaded_at)
     if at then found[result.unique_id] = at else failed[result.unique_id] = true end
   end

@@ -142,6 +142,32 @@ def test_what_is_no_state(shop):
     shop.run("ls --state empty --select state:new").fails(2).says("the file is no artifact", "empty/manifest.json")
 
 
+V12, V6 = "manifest/v12", "run-results/v6"
+
+
+@pytest.mark.parametrize("name, schema, content, sentence", [
+    ("manifest", None, {}, "it names no schema version"),
+    ("manifest", "manifest/v4", {"nodes": {}}, "the schema version manifest v4: manifest v7 to v12 is read here"),
+    ("manifest", "manifest/v99", {"nodes": {}}, "of a newer dbt"),
+    ("manifest", "run-results/v6", {"results": []}, "the schema version run-results v6: manifest v7 to v12"),
+    ("manifest", V12, {"nodes": []}, "`nodes` is no mapping, as the schema version manifest v12 has it"),
+    ("manifest", V12, {"nodes": {"model.shop.a": 1}}, "`nodes`: 'model.shop.a' is no mapping"),
+    ("manifest", V12, {}, "`nodes` is no mapping"),
+    ("run_results", "run-results/v1", {"results": []}, "run-results v1: run-results v4 to v6 is read here"),
+    ("run_results", V6, {"results": {}}, "`results` is no list, as the schema version run-results v6 has it"),
+    ("run_results", V6, {"results": [{"unique_id": "model.shop.a"}]}, "result 1 has no `status`"),
+    ("run_results", V6, {"results": [1]}, "result 1 has no `unique_id`"),
+])
+def test_broken_artifacts(shop, name, schema, content, sentence):
+    if schema:
+        content = {"metadata": {"dbt_schema_version": f"https://schemas.getdbt.com/dbt/{schema}.json"}, **content}
+    shop.write({f"broken/{name}.json": json.dumps(content)})
+    select = "state:modified" if name == "manifest" else "result:error"
+    shop.run(f"ls --state broken --select {select}").fails(2).says("error 311", sentence, f"broken/{name}.json")
+    if name == "manifest":
+        shop.run("compile --defer --state broken").fails(2).says("error 311", sentence)
+
+
 def test_results_of_an_earlier_run(project):
     p = project({"models/a.sql": "select 1 as id", "models/b.sql": "select 1/0 as id from {{ ref('a') }}",
                  "models/c.sql": "select * from {{ ref('b') }}", "models/d.sql": "select 1 as id",
@@ -170,7 +196,8 @@ def test_fresher_sources(project):
                  "models/a.sql": "select * from {{ source('src', 't') }}"})
 
     def sources(times):
-        return json.dumps({"results": [
+        schema = "https://schemas.getdbt.com/dbt/sources/v3.json"
+        return json.dumps({"metadata": {"dbt_schema_version": schema}, "results": [
             {"unique_id": f"source.shop.src.{name}", **({"max_loaded_at": at} if at else {"error": "x"})}
             for name, at in times.items()]})
 
