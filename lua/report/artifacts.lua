@@ -132,17 +132,28 @@ local function hook_record(hook)
   return record
 end
 
---- Writes hook_results.json: a record for every hook that ran, in order. Each is made into text by itself, so that
--- tens of thousands need not be there twice.
+local AT_ONCE = 1000 -- records in one piece of text
+
+--- Writes hook_results.json: a record for every hook that ran, in order; in pieces, so that tens of thousands of them
+-- are not in memory twice.
 ---@param job table of lua/pipeline.lua
 ---@param hooks table[] hook records of lua/run/hooks.lua
 function M.hook_results(job, hooks)
-  local path, texts = job.target_path .. "/hook_results.json", {}
-  for i, hook in ipairs(hooks) do texts[i] = secrets.encode(hook_record(hook)) end
-  local about = secrets.encode(dict("generated_at", time.iso(time.now()), "invocation_id", job.invocation_id,
-    "dex_version", core.version))
+  local path = job.target_path .. "/hook_results.json"
+  local beside = path .. ".new"
   fs.mkdirs(path:match("^(.*)/"))
-  fs.write(path, ('{"metadata": %s, "results": [%s]}'):format(about, table.concat(texts, ", ")))
+  fs.write(beside, ('{"metadata": %s, "results": ['):format(secrets.encode(dict("generated_at", time.iso(time.now()),
+    "invocation_id", job.invocation_id, "dex_version", core.version))))
+  local texts = {}
+  for i, hook in ipairs(hooks) do
+    texts[#texts + 1] = (i > 1 and ", " or "") .. secrets.encode(hook_record(hook))
+    if #texts == AT_ONCE or i == #hooks then
+      fs.append(beside, table.concat(texts))
+      texts = {}
+    end
+  end
+  fs.append(beside, "]}")
+  fs.rename(beside, path)
 end
 
 return M

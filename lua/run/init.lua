@@ -258,12 +258,18 @@ local function give_back(conn)
   conn:release()
 end
 
--- 4. on-run-start. May wait.
+-- Whether nodes wait for hooks that failed: dbt's flag, true unless the project says otherwise.
+local function goes_on_anyway(run)
+  local flags = opt(run.project.config.flags)
+  return flags ~= nil and flags.skip_nodes_if_on_run_start_fails == false
+end
+
+-- 4. on-run-start. Gives whether the nodes may run. May wait.
 local function start(run)
   local conn = run.pool:lease()
   local ok, e = pcall(function()
     prepare_database(run, conn, run.schemas, true)
-    return run.no_hooks or run_hooks.run(run, conn, "run_start")
+    return run.no_hooks or run_hooks.run(run, conn, "run_start") or goes_on_anyway(run)
   end)
   give_back(conn)
   if not ok then error(e, 0) end

@@ -60,7 +60,8 @@ local function to_dict(r)
   local of = r.of
   return value.dict("status", status_of(of), "timing", timing_of(of), "thread_id", value.or_none(of.thread_id),
     "execution_time", of.seconds or 0.0, "adapter_response", response_of(of), "message", value.or_none(of.message),
-    "failures", value.or_none(of.failures), "node", value.or_none(of.node), "unique_id", of.id)
+    "failures", value.or_none(of.failures), "node", value.or_none(of.node), "agate_table", none,
+    "batch_results", value.or_none(of.batch_results), "overload_results", none)
 end
 
 object.class(RunResult, getters, object.methods { ["to_dict()"] = to_dict })
