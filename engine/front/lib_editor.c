@@ -81,24 +81,33 @@ static void give(struct editor *editor, enum outcome outcome)
         task_resume(task);
 }
 
+/* Readable with nothing to read: nobody is there any more, or Ctrl-D where lines are not edited. */
+static int is_end(void)
+{
+    int bytes = 0;
+    return ioctl(STDIN_FILENO, FIONREAD, &bytes) < 0 || bytes == 0;
+}
+
 /* One key, or what is pasted of it: libedit reads it and draws what changed. */
 static void on_input(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct editor *editor = arg;
-    int count = 0;
+    int count = 0, end = is_end();
     editor->tab = 0;
     el_resize(editor->el);
     const char *text = el_gets(editor->el, &count);
-    if (!text || count < 0)
-        give(editor, END);
-    else if (editor->tab)
+    if (editor->tab) {
         give(editor, COMPLETE);
-    else if (count > 0 && (text[count - 1] == '\n' || text[count - 1] == '\r'))
+    } else if (!text || count <= 0) { /* the line is empty */
+        if (end)
+            give(editor, END);
+    } else if (text[count - 1] == '\n' || text[count - 1] == '\r') {
         give(editor, LINE);
-    else if (count == 1 && text[0] == 'D' - '@')
+    } else if (count == 1 && text[0] == 'D' - '@') {
         give(editor, END);
+    }
 }
 
 /* The terminal's text is UTF-8, whatever the environment forgot to say. */

@@ -58,7 +58,7 @@ local function new_session(w, reader, name)
   function session.show(_, results)
     local text = show.results(results, reader:width())
     if text then reader:write(text) end
-    if session.text then session.typed[#session.typed + 1] = session.text end
+    if session.text then session.typed[#session.typed + 1] = chunk.statement(session.text) end
     dots.tell_time(session, session.since)
   end
   function session.sql(_, text)
@@ -118,6 +118,11 @@ local function run_script(job, session, fn, ...)
     return math.type(status) == "integer" and status >= 0 and status < 256 and status or 0
   end
   local e = located(err.wrap(results[2]))
+  if e.cancelled then -- a loop that never waited was ended before anybody heard the signal
+    job.report:log("warn", "cancelled")
+    job.cancelled = "SIGINT"
+    return require("command.steps").cancelled_status(job)
+  end
   job.report:failure(e)
   return (e.of_project or e.syntax and e.file == "-e") and PROJECT_FAILED or FAILED
 end

@@ -43,6 +43,15 @@ local function is_sql(text)
   return after == "" or after:find("^%s*;") ~= nil or after:find("^%s+[^=%s]") ~= nil
 end
 
+--- An input as a statement of a script: an expression that is none is printed there.
+---@param text string
+---@return string
+function M.statement(text)
+  local expression = text:match("^%s*=(.*)$")
+  if not expression and load(text, "=stdin") then return text end
+  return ("print(%s)"):format(expression or text)
+end
+
 --- The function of a whole file.
 ---@param text string
 ---@param path string for messages
@@ -75,8 +84,8 @@ function M.kind(text, sql)
   return "lua", fn ~= nil or message:find("<eof>", 1, true) == nil
 end
 
--- The column of the word at which Lua's message points ("near 'x'"): of those in the line it is the first that makes the
--- same message when everything behind it is left out.
+-- The column of the word at which Lua's message points ("near 'x'"): of those in the line it is the first that makes
+-- the same message when everything behind it is left out.
 local function column_of(text, before, line, near, message)
   if near == "<eof>" then return (utf8.len(line) or #line) + 1 end
   local from, first = 1, nil

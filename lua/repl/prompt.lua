@@ -69,15 +69,22 @@ end)
 
 -- An error with the line of what was typed, when it has no place of its own.
 local function placed(session, e)
+  if type(e) == "table" and not err.is(e) and not (debug.getmetatable(e) or {}).__tostring then
+    e = err.new { code = 901, message = require("repl.show").value(e, 80) }
+  end
   e = err.wrap(e)
+  if e.file == session.name then e.excerpt = e.excerpt or session:line_of(e.line) end
   if e.file or e.cancelled then return e end
   for level = 2, 60 do
     local info = debug.getinfo(level, "Sl")
     if not info then break end
     if info.source == "@" .. session.name then
       e.file, e.line, e.excerpt = session.name, info.currentline, session:line_of(info.currentline)
-      break
+      return e
     end
+  end
+  if session.first_line and not session.reader.terminal then -- a call in `return f()` leaves no trace
+    e.file, e.line, e.excerpt = session.name, session.first_line, session:line_of(session.first_line)
   end
   return e
 end
@@ -86,7 +93,6 @@ end
 --- was typed. May wait.
 local function guarded(session, fn, ...)
   session.interrupted = false
-  core.interrupted(true)
   local work = loop.spawn(function(...)
     local co = coroutine.running()
     ending[co] = session

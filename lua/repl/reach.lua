@@ -199,7 +199,8 @@ function M.help(topic)
     local text = topics.page(tostring(topic))
     if not text then
       err.raise { code = 101, message = ("there is no topic '%s'"):format(tostring(topic)),
-        hint = err.did_you_mean(tostring(topic), topics.names()) or "topics are " .. table.concat(topics.names(), ", ") }
+        hint = err.did_you_mean(tostring(topic), topics.names())
+          or "topics are " .. table.concat(topics.names(), ", ") }
     end
     return text
   end

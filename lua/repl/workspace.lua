@@ -209,6 +209,10 @@ function Workspace:query(sql, ...)
     return self:execute(fetch)
   end, ...)
   if not ok then
+    local prefix = "declare dex_prompt no scroll cursor for "
+    if err.is(result) and result.sql and result.sql:sub(1, #prefix) == prefix then -- as the user has it
+      result.sql, result.position = result.sql:sub(#prefix + 1), result.position and result.position - #prefix
+    end
     if own and self.conn and self.conn:txn() ~= "idle" then pcall(self.execute, self, "rollback") end
     error(result, 0)
   end
@@ -361,7 +365,10 @@ function Workspace:command(name, given)
   background.handle = loop.spawn(function()
     local ok, e = pcall(execute, self, job)
     self.background = nil
-    if not ok then self:failure(err.wrap(e)) end
+    if not ok then
+      e = err.wrap(e)
+      if e.cancelled then self:say(name .. " was cancelled") else self:failure(e) end
+    end
   end)
 end
 

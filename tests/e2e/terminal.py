@@ -15,7 +15,7 @@ ESCAPE = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])")
 
 
 class Screen:
-    """As much of a terminal as the program uses: lines, carriage return, cursor up, erase to the end."""
+    """As much of a terminal as the program and libedit use: lines, cursor movements, erasing, inserting."""
 
     def __init__(self, columns):
         self.columns = columns
@@ -48,13 +48,29 @@ class Screen:
             elif text[0] == "\r":
                 self.column = 0
                 text = text[1:]
+            elif text[0] == "\b":
+                self.column = max(0, self.column - 1)
+                text = text[1:]
+            elif text[0] == "\a":
+                text = text[1:]
             else:
-                plain = re.match(r"[^\x1b\r\n]+|\x1b", text).group(0)
+                plain = re.match(r"[^\x1b\r\n\b\a]+|\x1b", text).group(0)
                 self._put(plain)
                 text = text[len(plain):]
 
     def _escape(self, number, letter):
-        if letter == "A":
+        line = self.lines[self.row].ljust(self.column)
+        if letter == "C":
+            self.column += int(number or 1)
+        elif letter == "D":
+            self.column = max(0, self.column - int(number or 1))
+        elif letter == "G":
+            self.column = int(number or 1) - 1
+        elif letter == "P":
+            self.lines[self.row] = line[:self.column] + line[self.column + int(number or 1):]
+        elif letter == "@":
+            self.lines[self.row] = line[:self.column] + " " * int(number or 1) + line[self.column:]
+        elif letter == "A":
             self.row = max(0, self.row - int(number or 1))
         elif letter == "J":
             del self.lines[self.row + 1:]
