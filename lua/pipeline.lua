@@ -91,7 +91,7 @@ local function failed(job, result)
     return require("command.steps").cancelled_status(job)
   end
   report_failure(job, failure)
-  if failure.code >= 900 and not job.given.debug then
+  if failure.code >= 900 and failure.code ~= 908 and not job.given.debug then
     job.report:log("error", "this is a defect of dex-lua; --debug shows where")
   end
   return 2

@@ -261,14 +261,15 @@ local function parts_of(project, of_operations)
   }
 end
 
-local function write(project, writer, key, id, inputs, of, of_operations)
-  local head = dict("key", key, "id", id, "answers", answers(project, of), "groups", dict(), "parts", dict(), "manifest", dict(),
-    "warnings", warnings_of(project.problems.warnings), "spines", list(),
-    "columns", dict(), "reads_graph", of.graph)
+-- `loaded` is what is known of the load: its key, an identity of its own, its questions to the file system and the rest.
+local function write(project, writer, loaded)
+  local head = dict("key", loaded.key, "id", loaded.id, "answers", answers(project, loaded.asked), "groups", dict(),
+    "parts", dict(), "manifest", dict(), "warnings", warnings_of(project.problems.warnings), "spines", list(),
+    "columns", dict(), "reads_graph", loaded.asked.graph)
   local known = secrets.known(project)
   for i, node in ipairs(members.spines(project)) do head.spines[i] = node.unique_id end
   for _, group in ipairs(members.groups) do head.groups[group] = add_group(project, writer, group, known) end
-  local parts = parts_of(project, of_operations)
+  local parts = parts_of(project, loaded.of_operations)
   for _, name in ipairs(sorted(parts)) do head.parts[name] = writer:add(encode(parts[name])) end
   for _, name in ipairs(manifest.fixed) do
     local text = encode(manifest.part(project, name))
@@ -283,7 +284,7 @@ local function write(project, writer, key, id, inputs, of, of_operations)
     head.columns[name] = writer:add(encode(column))
   end
   head.parts.names = writer:add(require("help.names").text(project))
-  writer:add(inputs)
+  writer:add(loaded.inputs)
   writer:add(encode(head))
   writer:finish()
 end
@@ -320,7 +321,7 @@ function M.save(project, key, of_operations)
   local ok, e = pcall(function()
     fs.mkdirs(project.target_path)
     writer = cache.writer(path_of(project))
-    write(project, writer, key, id, inputs, of, of_operations)
+    write(project, writer, { key = key, id = id, inputs = inputs, asked = of, of_operations = of_operations })
   end)
   if ok then
     local file = cache.open(path_of(project))

@@ -23,8 +23,9 @@ local none, opt = value.none, value.opt
 local curious = { unit_test = true, semantic_model = true, metric = true, saved_query = true }
 
 -- What other members, and files beside the manifest, have taken from a model.
-local seen_outside = { "resource_type", "name", "package_name", "database", "schema", "alias", "relation_name", "access",
-  "group", "version", "latest_version", "tags", "fqn", "deprecation_date", "time_spine", "description", "patch_path" }
+local seen_outside = { "resource_type", "name", "package_name", "database", "schema", "alias", "relation_name",
+  "access", "group", "version", "latest_version", "tags", "fqn", "deprecation_date", "time_spine", "description",
+  "patch_path" }
 local seen_in_config = { "enabled", "event_time", "materialized", "group", "contract" }
 local references = { "refs", "sources", "functions", "metrics" }
 

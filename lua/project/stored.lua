@@ -172,7 +172,8 @@ function readers.disabled(project, disabled, self)
 end
 
 local part_of = { ids = "graph", order = "graph", position = "graph", parents = "graph", children = "graph",
-  index = "index", groups = "groups", docs = "docs", doc_index = "docs", disabled = "disabled", disabled_info = "disabled" }
+  index = "index", groups = "groups", docs = "docs", doc_index = "docs", disabled = "disabled",
+  disabled_info = "disabled" }
 
 local function add_parts(self, project)
   for field in pairs(part_of) do project[field] = nil end

@@ -31,7 +31,7 @@ function Graph:link(parent, child)
   list[#list + 1] = self.index[child]
 end
 
-function Graph:summary(project)
+function Graph:summary()
   local found = dict()
   for i, id in ipairs(self.ids) do
     local entry = dict("name", id, "type", id:match("^[^.]+"))
@@ -57,7 +57,7 @@ function M.make(project, invocation_id, with_tests)
       for _, parent in ipairs(project.parents[id] or {}) do graph:link(parent, id) end
     end
   end
-  local content = dict("_invocation_id", invocation_id, "linked", graph:summary(project))
+  local content = dict("_invocation_id", invocation_id, "linked", graph:summary())
   if with_tests then
     local waiting_for = require("run.plan").waiting_for
     for _, id in ipairs(members.ids(project, "nodes")) do
@@ -65,7 +65,7 @@ function M.make(project, invocation_id, with_tests)
         for _, waiting in ipairs(waiting_for(project, id)) do graph:link(id, waiting) end
       end
     end
-    content.with_test_edges = graph:summary(project)
+    content.with_test_edges = graph:summary()
   end
   return content
 end

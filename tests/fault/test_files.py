@@ -142,6 +142,22 @@ def test_a_file_size_limit(project):
     assert p.read("target/manifest.json") == before
 
 
+def test_a_parse_cache_that_cannot_be_written(project):
+    """On a disk that is full for it alone, nothing is kept, what was kept stays whole, and commands go on."""
+    p = project({"models/m.sql": "select 1 as n", "models/text.md": "{% docs d %}" + "x" * 60000 + "{% enddocs %}"})
+    limit = ["sh", "-c", "ulimit -f 70; trap '' XFSZ; exec \"$0\" \"$@\""]
+    p.run("ls", wrap=limit).ok().says("shop.m")
+    assert not p.exists("target/partial_parse.dex")
+    p.run("ls").ok()
+    with open(p.path("target/partial_parse.dex"), "rb") as file:
+        before = file.read()
+    p.write({"models/n.sql": "select 1 as n"})
+    p.run("ls", wrap=limit).ok().says("shop.m", "shop.n")
+    with open(p.path("target/partial_parse.dex"), "rb") as file:
+        assert file.read() == before
+    p.run("ls").ok().says("shop.m", "shop.n")
+
+
 def read_only(p, path):
     """Makes a folder unwritable for an ordinary user; gives that user."""
     user = unprivileged()
