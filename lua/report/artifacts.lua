@@ -29,25 +29,25 @@ local function timing(result)
 end
 
 local function adapter_response(result)
-  local response = result.adapter_response
-  if not response then return result.tries and dict("tries", result.tries) or dict() end
-  local d = dict("_message", response.message)
-  if response.code then d.code = response.code end
-  if response.rows_affected or response.code then d.rows_affected = response.rows_affected or -1 end -- as dbt says it
+  local response, d = result.adapter_response, dict()
+  if response then
+    d._message = response.message
+    if response.code then d.code = response.code end
+    if response.rows_affected or response.code then d.rows_affected = response.rows_affected or -1 end -- as dbt says it
+  end
   if result.tries then d.tries = result.tries end -- of its transaction, the last one included
+  d.operation = operation_result.of(result)
   return d
 end
 
 -- Keys and their order as dbt's RunResultOutput (core/dbt/artifacts/schemas/run/v5/run.py) has them.
 local function run_result(result)
-  local d = dict("status", result.status == "cancelled" and "skipped" or result.status, "timing", timing(result),
+  return dict("status", result.status == "cancelled" and "skipped" or result.status, "timing", timing(result),
     "thread_id", result.thread_id or "MainThread", "execution_time", result.seconds or 0.0,
     "adapter_response", adapter_response(result), "message", result.message or none,
     "failures", result.failures or none, "unique_id", result.id,
     "compiled", value.or_none(result.compiled), "compiled_code", result.compiled_code or none,
     "relation_name", result.relation_name or none, "batch_results", result.batch_results or none)
-  d.operation = operation_result.of(result)
-  return d
 end
 
 local function write(path, content)

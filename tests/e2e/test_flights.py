@@ -185,11 +185,11 @@ def test_operations_run(flights):
 
 def test_operations_in_python_and_lua_run(flights):
     result = flights.run("operation run export_mart -a rows=5").ok().says("5 rows of strikes_by_airport in target/exports")
-    assert result.results[0]["operation"]["returned"] == {"rows": 5}
+    assert result.results[0]["adapter_response"]["operation"]["returned"] == {"rows": 5}
     with open(flights.path("target/exports/strikes_by_airport.csv"), encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 5
     report = flights.run("run --select tag:nightly").ok().says("raw: ", "reporting: ").result("maintenance/storage_report")
-    sizes = report["operation"]["returned"]
+    sizes = report["adapter_response"]["operation"]["returned"]
     assert sizes["raw"] > 1000000 and sizes["reporting"] > 100000
 
 

@@ -1,6 +1,8 @@
 """Operations in Lua, operations as nodes of the graph, and what is taken up again."""
 import pytest
 
+import shapes
+
 FILES = {
     "models/orders.sql": "select 1 as id",
     "models/late.sql": "select id from {{ ref('orders') }}",
@@ -42,7 +44,7 @@ def test_a_function_in_lua(project):
         """})
     result = p.run("operation run summary").ok().says("0 tables in dev")
     assert '{"list": [1, 2], "schema": "dev", "tables": 0, "target": "dev"}' in result.stdout
-    record = result.results[0]["operation"]
+    record = result.results[0]["adapter_response"]["operation"]
     assert record["returned"] == {"tables": 0, "schema": "dev", "target": "dev", "list": [1, 2]}
     assert record["log"] == ["0 tables in dev"] and record["parameters"] == {"schema": "dev"}
     assert p.db.rows("select n from summary") == ["0"]
@@ -103,7 +105,7 @@ def test_they_run_in_the_order_of_the_graph(traced):
     assert p.db.rows("select * from trace") == ["orders 1", "tell"]
     result = p.run("run --select orders+ --exclude operation:note").ok()
     assert [r["unique_id"].split(".")[0] for r in result.results].count("operation") == 2
-    record = result.result("refresh/count_orders")["operation"]
+    record = result.result("refresh/count_orders")["adapter_response"]["operation"]
     assert record["name"] == "refresh/count_orders" and record["parameters"] == {}
     p.run("build --resource-type operation").ok()
     assert sorted(p.db.rows("select * from trace"))[:1] == ["note"]
@@ -190,7 +192,7 @@ def test_the_parse_cache_knows_them(traced):
 
 def test_rows_of_a_record_are_limited(project):
     p = project({"operations/many.sql": "select i, 'x' as t, null as nothing from generate_series(1, 5000) i; select 2 as two"})
-    rows = p.run("operation run many --quiet").ok().results[0]["operation"]["rows"]
+    rows = p.run("operation run many --quiet").ok().results[0]["adapter_response"]["operation"]["rows"]
     assert rows[0]["count"] == 5000 and len(rows[0]["rows"]) == 1000 and rows[0]["rows"][0] == ["1", "x", None]
     assert rows[1] == {"columns": ["two"], "rows": [["2"]], "count": 1}
 
@@ -213,3 +215,10 @@ def test_plans_and_lists_of_hooks_know_them(traced):
     p.run("run --select note").says("matches no enabled node", "an operation is selected with operation:note")
     assert p.run("ls --select config.materialized:view").ok().stdout == "shop.late\nshop.orders\n"
     p.run("rehearse --select operation:hooked*").ok().says("a rehearsal runs no programs")
+
+
+def test_artifacts_keep_to_dbt_s_schemas(traced):
+    p = traced({"operations/with_all.sql": "{{ config(parameters={'n': 'integer'}, targets='dev', confirm=true, depends_on='late') }} select 1 as n"})
+    result = p.run("build --select +operation:* --yes").ok()
+    assert shapes.run_results_mismatches(result.run_results) == []
+    assert shapes.manifest_mismatches(result.manifest) == []

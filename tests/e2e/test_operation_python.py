@@ -53,7 +53,7 @@ def test_the_connection_is_there(python):
         """})
     result = p.run("operation run load", env={"PGPASSWORD": "another", "PGDATABASE": "another"}).ok()
     assert p.db.rows("select n from loaded") == ["7"]
-    log = result.results[0]["operation"]["log"]
+    log = result.results[0]["adapter_response"]["operation"]["log"]
     assert log[0] == "7"
     assert not os.path.exists(log[1]) and not os.path.exists(os.path.dirname(log[1]))
 
@@ -93,7 +93,7 @@ def test_arguments_context_and_result(python):
         """})
     result = p.run("operation", "run", "fetch", "-a", "day=2026-01-31", "--vars", "region: north").ok()
     assert '{"day": "2026-01-31", "twice": 4}' in result.stdout
-    record = result.results[0]["operation"]
+    record = result.results[0]["adapter_response"]["operation"]
     assert record == {"name": "rates/fetch", "language": "python", "parameters": {"day": "2026-01-31", "factor": 2},
                       "attempts": 1, "returned": {"day": "2026-01-31", "twice": 4}, "rows": [], "log": []}
     assert result.results[0]["status"] == "success"
@@ -115,10 +115,10 @@ def test_jinja_comes_first_unless_it_is_off(python):
         "operations/helper.py": "VALUE = 'imported'\n",
         "operations/imports.py": "{{ '' }}import helper\nprint(helper.VALUE)\n",
     })
-    assert p.run("operation run with_jinja").ok().results[0]["operation"]["log"] == [
+    assert p.run("operation run with_jinja").ok().results[0]["adapter_response"]["operation"]["log"] == [
         "a in dev", "b in dev", "with_jinja.py __main__"]
-    assert p.run("operation run without").ok().results[0]["operation"]["log"] == ["{{ name }} {%"]
-    assert p.run("operation run imports").ok().results[0]["operation"]["log"] == ["imported"]
+    assert p.run("operation run without").ok().results[0]["adapter_response"]["operation"]["log"] == ["{{ name }} {%"]
+    assert p.run("operation run imports").ok().results[0]["adapter_response"]["operation"]["log"] == ["imported"]
 
 
 def test_output_comes_line_by_line(python):
@@ -135,7 +135,7 @@ def test_output_comes_line_by_line(python):
     assert "first" in "".join(running.output())
     p.write({"go": ""})
     result = running.finish().ok()
-    assert result.results[0]["operation"]["log"] == ["first", "to stderr", "last without newline"]
+    assert result.results[0]["adapter_response"]["operation"]["log"] == ["first", "to stderr", "last without newline"]
 
 
 PLAIN_FAILURE = """
@@ -194,7 +194,7 @@ def test_a_result_that_is_no_json(python):
     p = python({"operations/bad.py": "import os\nopen(os.environ['DEX_RESULT'], 'w').write('{oops')\n",
                 "operations/empty.py": "import os\nopen(os.environ['DEX_RESULT'], 'w').write('')\n"})
     p.run("operation run bad").fails(1).says("operation 'bad' left no JSON in the file of DEX_RESULT", "606")
-    assert p.run("operation run empty").ok().results[0]["operation"]["returned"] is None
+    assert p.run("operation run empty").ok().results[0]["adapter_response"]["operation"]["returned"] is None
 
 
 def test_ten_megabytes_in_a_line_and_bytes_that_are_no_text(python):
@@ -204,17 +204,17 @@ def test_ten_megabytes_in_a_line_and_bytes_that_are_no_text(python):
         sys.stdout.buffer.write(b"a\xff\xfe\x00b\x1b[31mred\x1b[0m \xc3\xa4\n" + bytes(range(256)) * 200)
         """})
     result = p.run("operation run long").ok()
-    log = result.results[0]["operation"]["log"]
+    log = result.results[0]["adapter_response"]["operation"]["log"]
     assert len(log) == 2 and log[1] == "next"
     assert log[0].endswith(" ... (10000000 bytes in this line)") and log[0].startswith("x" * 10000) and len(log[0]) < 10100
     assert len(result.stdout) + len(result.stderr) < 100_000
-    log = p.run("operation run binary").ok().results[0]["operation"]["log"]
+    log = p.run("operation run binary").ok().results[0]["adapter_response"]["operation"]["log"]
     assert log[0] == "a\\xff\\xfe\\x00bred ä"
 
 
 def test_many_lines(python):
     p = python({"operations/many.py": "for i in range(5000): print(i)\n"})
-    log = p.run("operation run many --quiet").ok().results[0]["operation"]["log"]
+    log = p.run("operation run many --quiet").ok().results[0]["adapter_response"]["operation"]["log"]
     assert log[:2] == ["0", "1"] and log[2000:] == ["... and 3000 more lines"]
 
 
@@ -300,13 +300,13 @@ def test_virtual_environments(project):
     os.symlink(os.path.realpath(sys.executable), venv + "/bin/python")
     p.write({".venv/pyvenv.cfg": f"home = {os.path.dirname(os.path.realpath(sys.executable))}\n"})
     expected = [venv, venv, venv + "/bin/python"]
-    assert p.run("operation run where").ok().results[0]["operation"]["log"] == expected
+    assert p.run("operation run where").ok().results[0]["adapter_response"]["operation"]["log"] == expected
     os.rename(venv, p.path("other"))
     expected = [text.replace(".venv", "other") for text in expected]
     p.write({"dbt_project.yml": "name: shop\nprofile: shop\npython: other\n"})
-    assert p.run("operation run where").ok().results[0]["operation"]["log"] == expected
+    assert p.run("operation run where").ok().results[0]["adapter_response"]["operation"]["log"] == expected
     p.write({"dbt_project.yml": "name: shop\nprofile: shop\n"})
-    assert p.run("operation run where", env={"VIRTUAL_ENV": p.path("other")}).ok().results[0]["operation"]["log"] == expected
+    assert p.run("operation run where", env={"VIRTUAL_ENV": p.path("other")}).ok().results[0]["adapter_response"]["operation"]["log"] == expected
 
 
 def test_hooks_and_retries(python):
@@ -325,7 +325,7 @@ def test_hooks_and_retries(python):
         """})
     p.db.sql("create table public.trace (who text)")
     result = p.run("operation run flaky").ok().says("tried again (1 of 2)", "tried again (2 of 2)")
-    assert result.results[0]["operation"]["attempts"] == 3
+    assert result.results[0]["adapter_response"]["operation"]["attempts"] == 3
     assert p.db.rows("select * from trace") == ["pre", "post", "always"]
     p.run("operation run flaky -a good=100").fails(1).says("not yet")
     assert p.db.rows("select * from trace")[3:] == ["pre", "failure", "always"]

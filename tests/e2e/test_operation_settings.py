@@ -29,8 +29,8 @@ def test_parameters_have_types_and_defaults(project):
     assert run("-a", "role=a: b", "-a", "level=3", "-a", "day=2026-02-28", "-a", "force=true", "-a",
                "tables=[a, b]").ok().stdout.splitlines()[1] == "a: b,3,2026-02-28,True,2"
     result = run("--args", json.dumps({"role": "x", "level": "2"})).ok()
-    assert result.results[0]["operation"]["parameters"] == {"role": "x", "level": 2, "force": False, "tables": ["one"]}
-    assert result.results[0]["operation"]["rows"] == [
+    assert result.results[0]["adapter_response"]["operation"]["parameters"] == {"role": "x", "level": 2, "force": False, "tables": ["one"]}
+    assert result.results[0]["adapter_response"]["operation"]["rows"] == [
         {"columns": ["role", "level", "day", "force", "tables"], "rows": [["x", "2", "none", "False", "1"]], "count": 1}]
 
 
@@ -186,7 +186,7 @@ def test_secret_parameters_are_shown_nowhere(project, name):
         assert SECRET not in result.stdout + result.stderr
         assert "*****" in result.stdout + result.stderr
         assert SECRET not in everything_written(p)
-        assert result.results[0]["operation"]["parameters"] == {"token": "*****"}
+        assert result.results[0]["adapter_response"]["operation"]["parameters"] == {"token": "*****"}
         p.db.sql("drop table if exists public.kept; drop table if exists public.from_lua")
     p.run("operation", "run", name, "--args", json.dumps({"token": SECRET})).fails(1)
     assert SECRET not in everything_written(p)
@@ -275,7 +275,7 @@ def test_tries(project):
             """})
     p.db.sql("create table public.trace (who text); create sequence public.tries")
     result = p.run("operation run flaky").ok().says("tried again (1 of 2)", "division by zero")
-    assert result.results[0]["operation"]["attempts"] >= 2
+    assert result.results[0]["adapter_response"]["operation"]["attempts"] >= 2
     assert p.db.rows("select * from trace") == ["pre", "body"]  # what failed is undone, the hook stays
     p.run("operation run outside").fails(1)
     assert p.db.rows("select * from trace")[2:] == ["outside", "outside"]
