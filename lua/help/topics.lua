@@ -12,6 +12,7 @@ local pages = {
   { "profiles", "which database, and as whom", "lua/help/topics/profiles.md" },
   { "operations", "scripts in SQL, Python and Lua, run by name", "lua/help/topics/operations.md" },
   { "repl", "the prompt, and scripts", "lua/help/topics/repl.md" },
+  { "ledger", "crashes, retry, locks and what hooks do outside", "lua/help/topics/ledger.md" },
   { "private-server", "the project's own PostgreSQL", "lua/help/topics/private-server.md" },
   { "logs", "what is printed and logged, for programs", "lua/help/topics/logs.md" },
   { "exit-codes", "what the status of a command says", "lua/help/topics/exit-codes.md" },

@@ -17,7 +17,7 @@ local function begin_anew(own)
   if own.state.conn:txn() == "idle" then own.state.conn:exec "begin" end
   own.state.conn:forget_ended(own.ended_before)
   run.cache:commit(own.state)
-  own.commits = true
+  own.commits, own.state.committed_inside = true, true
   run.committing = run.committing or {}
   if run.committing[package] then return end
   run.committing[package] = true

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-TOPICS = ["selection", "profiles", "operations", "logs", "exit-codes", "completion"]
+TOPICS = ["selection", "ledger", "profiles", "operations", "logs", "exit-codes", "completion"]
 FILES = {
     "seeds/raw_orders.csv": "id\n1\n2\n",
     "models/orders.sql": "{{ config(materialized='table') }} select * from {{ ref('raw_orders') }}",
