@@ -144,3 +144,27 @@ def test_the_command_is_cancelled_between_two_tries(project):
     running.signal(2)
     running.finish(10).fails(130)
     assert p.db.relations() == []
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_hooks_with_one_lock_never_meet(project, inside):
+    """Two processes, the same key: the second hook waits until the first one's transaction, or the hook itself, has ended."""
+    def files(name):
+        body = ["insert into public.out values ('" + name + " begins')", "select pg_advisory_lock_shared(7)",
+                "insert into public.out values ('" + name + " ends')"]
+        lua = "return { run = function(hook) " + " ".join(f'hook:query("{line}")' for line in body) + " end }\n"
+        return {f"models/{name}.sql": "{{ config(materialized='table', post_hook={'lua': 'h.run', 'lock': 'the key', 'transaction': "
+                + str(inside).lower() + "}) }} select 1 as n", "hooks/h.lua": lua}
+    p, q = project(files("a")), project(files("b"))
+    p.db.sql("create table public.out (what text)")
+    with session(p.db) as say:
+        say("select pg_advisory_lock(7) is null")
+        first = p.start("run")
+        waiting(p.db, 1)  # inside its hook
+        second = q.start("run")
+        waiting(p.db, 2)  # for the key
+        assert p.db.rows("select what from public.out") == ([] if inside else ["a begins"])
+        say("select pg_advisory_unlock(7)")
+        first.finish().ok()
+        second.finish().ok()
+    assert p.db.rows("select what from public.out") == ["a begins", "a ends", "b begins", "b ends"]

@@ -80,5 +80,12 @@ class Proxy:
 
     def close(self):
         self.listener.close()
+        for one in self.sockets:  # a socket that a thread still reads from is not closed by close()
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        for thread in self.threads[1:]:
+            thread.join()
         for one in self.sockets:
             one.close()
