@@ -4,7 +4,7 @@ local value = require "jinja.value"
 local classes = require "jinja.classes"
 local iterate = require "jinja.iterate"
 local attr = require("jinja.lookup").attr
-local undefined_error = require("jinja.names").undefined_error
+local beyond = require("jinja.names").beyond
 local type_name = require("jinja.truth").type_name
 local fault = require "jinja.fault"
 local err = require "err"
@@ -149,7 +149,7 @@ Bound.__call = function(self, ...)
 end
 
 local function not_callable(f)
-  if type(f) == "table" and getmetatable(f) == Undefined then return undefined_error(f) end
+  if type(f) == "table" and getmetatable(f) == Undefined then return beyond(f) end
   return fault.type(("'%s' object is not callable"):format(type_name(f)))
 end
 

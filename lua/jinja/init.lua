@@ -15,6 +15,7 @@ local value = require "jinja.value"
 local printing = require "jinja.printing"
 local fault = require "jinja.fault"
 local limits = require "jinja.limits"
+local names = require "jinja.names"
 require "jinja.html"
 require "jinja.methods_str"
 require "jinja.methods_seq"
@@ -132,6 +133,18 @@ end
 ---@return string
 function Template:render(ctx)
   return guarded(self.fn, ctx)
+end
+
+--- The same while a project's files are read: what is behind an undefined value is undefined. May wait.
+---@param ctx table
+---@return string
+function Template:read(ctx)
+  local before = names.reading
+  names.reading = { thread = coroutine.running(), source = debug.getinfo(self.fn, "S").source }
+  local ok, result = pcall(guarded, self.fn, ctx)
+  names.reading = before
+  if not ok then error(result, 0) end
+  return result
 end
 
 --- Runs the top level and gives the macros that it defines (tests and materializations under their macros' names). In

@@ -74,7 +74,7 @@ function M.attr(x, name)
       if hidden(name) then return unsafe(x, name) end
       return no_attribute(x, name)
     elseif mt == Undefined then
-      return names.undefined_error(x)
+      return names.beyond(x)
     end
   end
   if hidden(name) then
@@ -137,7 +137,7 @@ local function item_of(x, k)
       if i < 0 then return nil end
       return rawget(x, i + 1)
     elseif mt == Undefined then
-      return names.undefined_error(x)
+      return names.beyond(x)
     elseif mt == nil then
       local i = index_of(k)
       if i then return rawget(x, i < 0 and #x + i + 1 or i + 1) end
@@ -231,7 +231,7 @@ function M.slice(x, start, stop, step)
     local first, last = x.start + from * x.step, x.start + to * x.step
     return setmetatable({ start = first, stop = last, step = x.step * by, n = count }, classes.Range)
   elseif mt == Undefined then
-    return names.undefined_error(x)
+    return names.beyond(x)
   elseif mt == classes.Markup then
     return classes.markup(M.slice(x.text, start, stop, step))
   elseif mt == classes.Bytes then

@@ -71,14 +71,43 @@ function M.undefined_error(u)
     type(name) == "string" and name or nil)
 end
 
-Undefined.__call = function(u) return M.undefined_error(u) end
+--- The template that is rendered while a project's files are read, {thread =, source =} as debug.getinfo names them:
+--- set by jinja/init.lua.
+M.reading = nil
+
+-- Whether the read template itself runs, and none of the macros that it calls.
+local function in_read_template()
+  if M.reading.thread ~= coroutine.running() then return false end
+  for level = 3, 8 do
+    local info = debug.getinfo(level, "S")
+    if not info then return false end
+    if fault.knows(info.source) then return info.source == M.reading.source end
+  end
+  return false
+end
+
+-- An undefined value. What a template makes of one while files are read is undefined, too, as in dbt: much depends on
+-- results of queries, which are not there yet.
+local function undefined(u)
+  if M.reading then u.chained = in_read_template() end
+  return setmetatable(u, Undefined)
+end
+
+--- What is an attribute or item of an undefined value, or what it gives when it is called: an error, but for those of a
+--- template that is read.
+function M.beyond(u)
+  if u.chained then return u end
+  return M.undefined_error(u)
+end
+
+Undefined.__call = M.beyond
 Undefined.__truth = function() return false end
 Undefined.__len = function() return 0 end
 -- one undefined value is like another, in a set too
 Undefined.__hash = function() return "" end
 
 --- The undefined value that an absent attribute or item is.
-function M.no_attribute(x, name) return setmetatable({ name = name, owner = x }, Undefined) end
+function M.no_attribute(x, name) return undefined { name = name, owner = x } end
 
 --- The undefined value that a hidden attribute is.
 function M.unsafe(x, name) return setmetatable({ name = name, owner = x, kind = "SecurityError" }, Undefined) end
@@ -92,7 +121,7 @@ function M.C(ctx, name)
   if v ~= nil then return v end
   v = M.globals[name]
   if v ~= nil then return v end
-  return setmetatable({ name = name, ctx = ctx }, Undefined)
+  return undefined { name = name, ctx = ctx }
 end
 
 --- A free name of a macro file: the context first, then the file's own macros.
@@ -103,7 +132,7 @@ function M.CM(ctx, name, macros)
   if v ~= nil then return v:bind(ctx) end
   v = M.globals[name]
   if v ~= nil then return v end
-  return setmetatable({ name = name, ctx = ctx }, Undefined)
+  return undefined { name = name, ctx = ctx }
 end
 
 return M

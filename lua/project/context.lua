@@ -47,11 +47,13 @@ local function base()
   return builtins.pure and builtins.pure() or {}
 end
 
-local function with_base(ctx)
+local function with_base(ctx, project)
   local functions
   return setmetatable(ctx, { __index = function(_, name)
     functions = functions or base()
-    return functions[name]
+    local found = functions[name]
+    if found == nil and project then found = require("run.context").early(project, name) end
+    return found
   end })
 end
 
@@ -79,8 +81,8 @@ end
 ---@param package string
 ---@return table
 function M.properties(project, package)
-  return with_base { env_var = M.env_var(), target = project.profile.target, env = project.profile.target,
-    project_name = project.name, var = vars.callable(vars.of(project.vars, package)) }
+  return with_base({ env_var = M.env_var(), target = project.profile.target, env = project.profile.target,
+    project_name = project.name, var = vars.callable(vars.of(project.vars, package)) }, project)
 end
 
 return M

@@ -75,7 +75,7 @@ local function settings_of_sql(project, operation)
       local node = value.dict("name", operation.name, "package_name", operation.package_name, "resource_type",
         "operation", "unique_id", operation.unique_id)
       local template = jinja.compile("{{ " .. call .. " }}", { file = operation.display, line = newlines + 1 })
-      template:render(require("run.context").parse_context(project, node, found))
+      template:read(require("run.context").parse_context(project, node, found))
     end
     for k, v in pairs(found.config) do capture.config[k] = v end
   end

@@ -122,7 +122,7 @@ function M.template(project, node, source, compile)
   if capture then return capture end
   capture = M.new_capture()
   local template = compile()
-  local ok, e = pcall(template.render, template, require("run.context").parse_context(project, node, capture))
+  local ok, e = pcall(template.read, template, require("run.context").parse_context(project, node, capture))
   if not ok then
     -- dbt's best-known stumbling block
     if err.is(e) and not e.hint and e.message:find("^'NoneType' object has no attribute") then
@@ -168,7 +168,7 @@ function M.hook(project, node, hook)
       local template = jinja.compile(hook.sql, { file = hook.file, line = hook.line or 1 })
       capture = M.new_capture()
       local context = require("run.context").parse_context(project, node, capture)
-      local ok, e = pcall(template.render, template, context)
+      local ok, e = pcall(template.read, template, context)
       if not ok and not err.is(e) then error(e, 0) end
     end
     project.hook_captures[key] = capture

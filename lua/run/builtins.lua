@@ -36,6 +36,8 @@ for _, name in ipairs { "fromjson", "tojson", "fromyaml", "toyaml", "set", "set_
   functions[name] = functions_of[name]
 end
 
+functions["return"] = require("jinja").globals["return"]
+
 -- The modules are loaded by the first template that looks at them.
 setmetatable(functions, { __index = function(t, name)
   if name ~= "modules" then return nil end

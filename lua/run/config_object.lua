@@ -3,6 +3,7 @@
 
 local err = require "err"
 local merge = require "project.merge"
+local undefined_error = require("jinja.names").undefined_error
 local object = require "run.object"
 local value = require "jinja.value"
 
@@ -25,6 +26,16 @@ local function normalized(settings)
   return plain
 end
 
+-- Settings are kept: nothing in them may be undefined.
+local function check(v)
+  if value.is_undefined(v) then undefined_error(v) end
+  if value.is_dict(v) then
+    for _, item in pairs(v) do check(item) end
+  elseif value.is_list(v) then
+    for _, item in ipairs(v) do check(item) end
+  end
+end
+
 local function collect(config, args, kwargs)
   local settings
   if #args == 1 and #kwargs == 0 and value.is_dict(args[1]) then
@@ -35,6 +46,7 @@ local function collect(config, args, kwargs)
     err.raise { code = 236, message = "config() takes either keyword arguments or one mapping",
       hint = "config(materialized='table', tags=['a'])" }
   end
+  check(settings)
   merge.calls(config.capture.config, normalized(settings))
   return ""
 end

@@ -107,7 +107,7 @@ Namespace.__methods = object.entries(object.methods {
 -- name -> function(state, ctx) that makes the value, which the context then keeps
 local members = {}
 -- names whose value may change while the context lives
-local fresh = { sql = true, compiled_code = true, model = true }
+local fresh = { sql = true, compiled_code = true, model = true, _sql_results = true }
 
 -- A function of the context that knows its state.
 local function stateful(signature, fn)
@@ -138,7 +138,13 @@ stateful("print(msg)", function(state, message)
   return write_log(state, "print", text(message))
 end)
 
+stateful("debug()", function(state)
+  if state.run then require("repl.stop").breakpoint(state) end
+  return ""
+end)
+
 stateful("load_result(name)", statement.load)
+members._sql_results = statement.all
 stateful("store_result(name, response, agate_table=none)", function(state, name, response, result_table)
   statement.store(state, name, response, result_table)
   return ""
@@ -146,11 +152,6 @@ end)
 stateful("store_raw_result(name, message=none, code=none, rows_affected=none, agate_table=none)",
   function(state, name, message, code, rows, result_table)
     statement.store(state, name, statement.new_response(opt(message), opt(code), opt(rows)), result_table)
-stateful("debug()", function(state)
-  if state.run then require("repl.stop").breakpoint(state) end
-  return ""
-end)
-
     return ""
   end)
 
@@ -237,6 +238,11 @@ function members.var(state, ctx) return setmetatable({ state = state, ctx = ctx 
 
 -- Where and what -----------------------------------------------------------------------------------
 
+-- `run-operation`, and macros that the engine calls: they are of no node.
+local function is_macro(node) return node.resource_type == "macro" end
+
+local function no_relation(node) return is_macro(node) or node.resource_type == "operation" end
+
 function members.adapter(state, ctx) return adapter.new(state, ctx) end
 function members.exceptions(state) return exceptions.new(state) end
 function members.target(state) return state.project.profile.target end
@@ -245,7 +251,10 @@ function members.project_name(state) return state.project.name end
 function members.execute() return true end
 function members.column() return columns.class end
 function members.sql_now() return "now()" end
-function members.defer_relation(state) return require("run.deferral").of_node(state) end
+function members.defer_relation(state)
+  if is_macro(state.node) then return nil end
+  return require("run.deferral").of_node(state)
+end
 
 local apis = setmetatable({}, { __mode = "k" })
 
@@ -272,11 +281,8 @@ end
 
 function members.metric(state) return runtime_config.resolver(state, resolve.run_metric) end
 
-local function no_relation(node)
-  return node.resource_type == "operation" or node.resource_type == "macro"
-end
-
 function members.this(state)
+  if is_macro(state.node) then return nil end
   if no_relation(state.node) then return none end
   return relations.of_node(state.project, state.node)
 end
@@ -329,11 +335,15 @@ function members.model(state)
   return known
 end
 
-function members.compiled_code(state)
+function members.sql(state)
   if no_relation(state.node) then return none end
   return value.or_none(opt(state.node.compiled_code))
 end
-members.sql = members.compiled_code
+
+function members.compiled_code(state)
+  if is_macro(state.node) then return nil end
+  return members.sql(state)
+end
 
 function members.pre_hooks() return value.list() end
 members.post_hooks = members.pre_hooks
@@ -394,33 +404,7 @@ end
 
 function members.context_macro_stack() return value.dict("call_stack", value.list(), "depth", 0) end
 
--- The arguments of a generic test, each rendered to a value of its own.
-
-local calls = { env_var = true, ref = true, var = true, source = true, doc = true }
-
-local function test_argument(v, ctx, key)
-  if type(v) == "string" then
-    if key == "column_name" then return v end
-    local fn = v:match("^%s*([%a_]+)%s*%(.+%)%s*$")
-    return jinja.render_native(fn and calls[fn] and "{{ " .. v .. " }}" or v, ctx)
-  elseif value.is_dict(v) then
-    local copy = value.dict()
-    for k, item in pairs(v) do copy[k] = test_argument(item, ctx) end
-    return copy
-  elseif value.is_list(v) then
-    local copy = value.list()
-    for i, item in ipairs(v) do copy[i] = test_argument(item, ctx) end
-    return copy
-  end
-  return v
-end
-
-function members._dbt_generic_test_kwargs(state, ctx)
-  local given = state.node.test_metadata
-  local kwargs = value.dict()
-  for k, v in pairs(given and given.kwargs or value.dict()) do kwargs[k] = test_argument(v, ctx, k) end
-  return kwargs
-end
+function members._dbt_generic_test_kwargs(state, ctx) return require("run.test_arguments").of(state.node, ctx) end
 
 -- Parsing ------------------------------------------------------------------------------------------
 
@@ -482,6 +466,21 @@ end
 
 local Context = { __index = lookup, __names = names_of }
 
+-- The names that have a value in a context, each once.
+local function keys_of(ctx)
+  local keys, seen = value.list(), {}
+  local function add(name)
+    if type(name) ~= "string" or seen[name] or members[name] and ctx[name] == nil then return end
+    seen[name] = true
+    keys[#keys + 1] = name
+  end
+  for _, name in ipairs(names_of(ctx)) do add(name) end
+  add "modules"
+  for name in next, ctx do add(name) end -- what a run's end has, too
+  table.sort(keys)
+  return keys
+end
+
 --- `context` in templates: the context as a mapping.
 local View = { __name = "dex.context_view", __pytype = "dict" }
 View.__getattr = function(view, name) return view.ctx[name] end
@@ -494,7 +493,7 @@ View.__methods = object.entries(object.methods {
     if v == nil then return default end
     return v
   end,
-  ["keys()"] = function(view) return value.list(names_of(view.ctx)) end,
+  ["keys()"] = function(view) return keys_of(view.ctx) end,
 })
 
 function members.context(_, ctx) return setmetatable({ ctx = ctx }, View) end
@@ -537,6 +536,16 @@ end
 ---@return table ctx
 function M.parse_context(project, node, capture)
   return new({ project = project, node = node, capture = capture, depths = { n = 0 } }, node.package_name)
+end
+
+local early = { log = true, print = true, flags = true, run_started_at = true, invocation_id = true, thread_id = true }
+
+--- The variables that are there already when properties files are read.
+---@param project table
+---@param name string
+---@return any nil for any other name
+function M.early(project, name)
+  if early[name] then return members[name] { project = project } end
 end
 
 local macro_nodes = setmetatable({}, { __mode = "k" })

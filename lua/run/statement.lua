@@ -102,6 +102,17 @@ function M.load(state, name)
   return found
 end
 
+--- All results by name, dbt's `_sql_results`: none for one that was taken.
+---@param state table
+---@return table dict
+function M.all(state)
+  local names, all = {}, value.dict()
+  for name in pairs(state.statements or {}) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do all[name] = state.statements[name] or none end
+  return all
+end
+
 --- The number of rows that the statement of a name touched, nil when it is not known.
 function M.rows(state, name)
   local found = state.statements and state.statements[name]

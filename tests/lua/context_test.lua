@@ -141,6 +141,32 @@ t.test("parsing and running differ", function()
   t.eq((parse "{{ run_query('select 1') is none }}{{ config.get('x') }}{{ config.require('y') }}"), "False")
 end)
 
+t.test("what is behind an undefined value is undefined while files are parsed, and an error later", function()
+  -- as in dbt: what a query gives decides about many of them
+  local function read(text)
+    local ctx = context.parse_context(project, project.nodes[report], scan.new_capture())
+    return jinja.compile(text):read(ctx)
+  end
+  t.eq(read "{{ x.y.z }}|{{ x.y() }}|{{ x['a'].b[1:] }}|{{ nothing_known(1).k is defined }}|{{ model.foo.bar }}",
+    "|||False|")
+  t.eq(read "{% if x.y %}t{% else %}f{% endif %}{% for i in x.y %}{{ i }}{% endfor %}{{ x.y.z | default('d') }}", "fd")
+  t.raises(function() read "{{ x + 1 }}" end, "'x' is undefined")
+  for _, text in ipairs { "{{ x.y }}", "{{ x['a'] }}", "{{ x[1:] }}", "{{ x() }}" } do
+    t.raises(function() render(text) end, "'x' is undefined")
+  end
+  t.raises(function() render "{{ model.foo.bar }}" end, "has no attribute 'foo'")
+  fixture.load { ["models/a.sql"] = "select {{ x.y.z() }} 1" }
+end)
+
+t.test("keys of the context", function()
+  local keys = render "{{ context.keys() | join(' ') }} "
+  for name in everywhere:gmatch("%S+") do t.ok(keys:find("%f[%w_]" .. name .. " "), name) end
+  for _, name in ipairs { "results", "schemas", "_dbt_generic_test_kwargs" } do
+    t.ok(not keys:find(" " .. name .. " ", 1, true), name)
+  end
+  t.eq(render "{{ context.keys() | unique | list | length == context.keys() | length }}", "True")
+end)
+
 t.test("a query's result that is used while files are parsed", function()
   local e = t.raises(function()
     fixture.load { ["models/a.sql"] = "select 1\n{% set found = run_query('select 1').columns[0].values() %}" }
