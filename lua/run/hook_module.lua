@@ -31,8 +31,8 @@ function M.new(project, opts)
   for i, package in ipairs(project.packages) do
     packages[i] = { name = package.name, folder = package.prefix or "" }
   end
-  return setmetatable({ roots = roots, packages = packages, known = {}, loaded = {}, chunks = {}, returns = opts and opts.returns or "table",
-    folder = opts and (opts.folder or opts.kind .. "s") or "hooks",
+  return setmetatable({ roots = roots, packages = packages, known = {}, loaded = {}, chunks = {},
+    returns = opts and opts.returns or "table", folder = opts and (opts.folder or opts.kind .. "s") or "hooks",
     noun = not opts and "hook module" or opts.kind or "materialization" }, { __index = M })
 end
 
