@@ -14,7 +14,8 @@ local value = require "jinja.value"
 local M = {}
 
 --- The events, in the order in which they can come.
-M.names = { "run_start", "node_start", "phase_end", "node_end", "test_failed", "operation_end", "cancel", "run_end" }
+M.names = { "run_start", "node_start", "phase_end", "node_end", "test_failed", "operation_end", "flow_end",
+  "cancel", "run_end" }
 
 local is_event = {}
 for _, name in ipairs(M.names) do is_event[name] = true end
@@ -63,7 +64,7 @@ local shapes = {
   phase_end = function(data)
     return value.dict("unique_id", data.id, "phase", data.phase, "seconds", data.seconds, "ok", data.ok)
   end,
-  node_end = result_of, test_failed = result_of, operation_end = result_of,
+  node_end = result_of, test_failed = result_of, operation_end = result_of, flow_end = result_of,
   cancel = function(data) return value.dict("signal", data.signal) end,
   run_end = function(data) return value.dict("total", #data.results) end,
 }
