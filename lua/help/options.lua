@@ -223,8 +223,8 @@ M.commands = {
       "again in one transaction; with --full-refresh it is dropped and made anew.",
     examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
   { name = "snapshot", summary = "Bring the snapshots up to date",
-    options = sets(selection, { "threads", "lock", "fail-fast", "no-hooks", "skip-hook", "empty" }, debugging, connection,
-      logging),
+    options = sets(selection, { "threads", "lock", "fail-fast", "no-hooks", "skip-hook", "empty" }, debugging,
+      connection, logging),
     text = "A snapshot keeps every version of the rows of its query. Each is applied in a transaction, and\n" ..
       "two commands at once apply no change twice.",
     examples = { "dex-lua snapshot", "dex-lua snapshot --select customers_history" } },
