@@ -261,7 +261,19 @@ local function parts_of(project, of_operations)
   }
 end
 
--- `loaded` is what is known of the load: its key, an identity of its own, its questions to the file system and the rest.
+-- The fields that passes over all members read, each as a list in the order of project.ids.
+local function columns_of(project)
+  local found = dict()
+  for _, name in ipairs(members.columns) do found[name] = list() end
+  for i, id in ipairs(project.ids) do
+    local member = members.get(project, id)
+    for name, column in pairs(found) do column[i] = member[name] or false end
+  end
+  return found
+end
+
+-- `loaded` is what is known of the load: its key, an identity of its own, its questions to the file system, to the
+-- environment and to flags, and the entries of operations.
 local function write(project, writer, loaded)
   local head = dict("key", loaded.key, "id", loaded.id, "answers", answers(project, loaded.asked), "groups", dict(),
     "parts", dict(), "manifest", dict(), "warnings", warnings_of(project.problems.warnings), "spines", list(),
@@ -276,13 +288,7 @@ local function write(project, writer, loaded)
     check_secrets(known, text)
     head.manifest[name] = writer:add(text)
   end
-  for _, name in ipairs(members.columns) do
-    local column = list()
-    for i, id in ipairs(project.ids) do
-      column[i] = members.get(project, id)[name] or false
-    end
-    head.columns[name] = writer:add(encode(column))
-  end
+  for name, column in pairs(columns_of(project)) do head.columns[name] = writer:add(encode(column)) end
   head.parts.names = writer:add(require("help.names").text(project))
   writer:add(loaded.inputs)
   writer:add(encode(head))
