@@ -174,7 +174,7 @@ function M.run(job)
   local content = not id and fs.exists(path) and read(path) or nil
   local metadata = content and opt(content.metadata)
   local has_ledger = marker and metadata and metadata.invocation_id == marker.invocation_id
-  if content and (has_ledger or not marker) then
+  if content and (has_ledger or not marker or marker.ended == true) then -- of that run, or of a later command
     local status = from_results(job, from, content, path, has_ledger)
     if status then return status end
   elseif id then

@@ -185,6 +185,7 @@ function M.write(job)
   local artifacts = require "report.artifacts"
   artifacts.run_results(job, job.outcome.results)
   artifacts.hook_results(job, job.outcome.hooks)
+  require("run.ledger").conclude(job)
 end
 
 --- project -> target/manifest.json and what goes with it: semantic_manifest.json, and graph_summary.json for a command

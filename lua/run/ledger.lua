@@ -146,10 +146,11 @@ function Ledger:alive_key() return lock.key("ledger run\0" .. self.root) end
 -- Held, shared, by every transaction that has written into the ledger.
 function Ledger:commits_key() return lock.key("ledger commits\0" .. self.root) end
 
-function Ledger:mark(path)
+function Ledger:mark(ended)
+  local path = self.run.target_path
   fs.mkdirs(path)
-  fs.write(path .. "/" .. M.MARKER, require("run.secrets").encode(value.dict("invocation_id", self.id, "args",
-    self.run.args)))
+  fs.write(path .. "/" .. M.MARKER, require("run.secrets").encode(value.dict("invocation_id", self.id, "ended", ended,
+    "args", self.run.args)))
 end
 
 local function target_of(project)
@@ -164,7 +165,8 @@ function M.open(run)
   local settings = M.settings(run.project)
   if not settings or job.freshness or run.which == "clone" then return end
   local self = new(run, settings)
-  self:mark(run.target_path)
+  self:mark(false)
+  job.ledger = self
   with_connection(run, function(conn)
     self:prepare(conn)
     if job.take_up then require("run.ledger_retry").find(self, conn, job.take_up) end
@@ -184,6 +186,12 @@ function M.close(run)
   pcall(with_connection, run, function(conn)
     conn:exec(self:fill("update %(runs) set ended_at = clock_timestamp() where run_id = $1"), self.id)
   end)
+end
+
+--- The command's artifacts are written: from here on its results are the last ones, or those of a later command.
+---@param job table
+function M.conclude(job)
+  if job.ledger then job.ledger:mark(true) end
 end
 
 -- Nodes -------------------------------------------------------------------------------------------------

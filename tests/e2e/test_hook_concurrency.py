@@ -34,10 +34,12 @@ def updating(first, second):
             + GATE + "\", \"update public.t set n = n + 1 where id = " + str(second) + "\"]) }} select 1 as n")
 
 
-def test_two_processes_in_a_deadlock(project):
+@pytest.mark.parametrize("ledger", ["false", "true"])
+def test_two_processes_in_a_deadlock(project, ledger):
     """Each transaction is done once, hooks included, though one of them was undone by the server."""
-    p = project({"models/a.sql": updating(1, 2)})
-    q = project({"models/b.sql": updating(2, 1), "models/c.sql": "select n from {{ ref('b') }}"})
+    files = {"dbt_project.yml": f"name: shop\nprofile: shop\nledger: {ledger}\n"}
+    p = project({**files, "models/a.sql": updating(1, 2)})
+    q = project({**files, "models/b.sql": updating(2, 1), "models/c.sql": "select n from {{ ref('b') }}"})
     p.db.sql("create table public.t (id int primary key, n int); insert into public.t values (1, 0), (2, 0)")
     with session(p.db) as say:
         assert say("select pg_advisory_lock(7) is null") == "f"
@@ -53,6 +55,9 @@ def test_two_processes_in_a_deadlock(project):
     loser.says("a deadlock, its transaction is repeated (1 of 5)")
     assert [hook["try"] for hook in loser.hooks if hook["node"]] == [None, None, None, 2, 2, 2]
     assert [hook["status"] for hook in loser.hooks] == ["success", "success", "error", "success", "success", "success"]
+    if ledger == "true":
+        done = p.db.rows("select split_part(node, '.', 3) || ' ' || hook from dev.dex_ledger order by 1")
+        assert done == [f"{name} {hook}" for name in "ab" for hook in ("commit", "post_hooks:1", "post_hooks:2", "pre_hooks:1")] + ["c commit"]
 
 
 def test_a_deadlock_at_the_limit(project):

@@ -193,3 +193,18 @@ def test_no_such_run(project):
     p.run("retry").fails(2).says("error 311", "there is no earlier run to take up")
     p.run("run").ok()
     p.run("retry", "11111111-1111-1111-1111-111111111111").fails(2).says("the ledger has no run '1111")
+
+
+def test_a_later_command_without_a_ledger(project):
+    """`compile` has results of its own: those are the last ones, as with dbt. A crash before it is not forgotten."""
+    p = project({"dbt_project.yml": PROJECT, "models/a.sql": "select 1 as n", "models/bad.sql": "select {{ 1 if env_var('OK') == '1' else x.y.z }} as n"})
+    p.run("run", env={"OK": "1"}).ok()
+    p.run("compile", env={"OK": "0"}).fails(1)
+    p.run("retry", env={"OK": "1"}).ok().says("retrying 1 of `dex-lua compile`")
+
+
+def test_nothing_to_do_keeps_the_results(project):
+    p = project({"dbt_project.yml": PROJECT, "models/a.sql": "select 1 as n"})
+    before = p.run("run").ok().results
+    after = p.run("retry").ok().says("Nothing to do").results
+    assert after == before
