@@ -23,8 +23,8 @@ typedef void (*signals_fn)(void *arg, int number);
 struct signals *signals_new(struct loop *loop, signals_fn fn, void *arg, struct err *e);
 
 /*
- * From now on SIGINT never ends the process (`patient`), or the second one does again: for a prompt,
- * at which it is a key like others. Gives what was said before.
+ * From now on SIGINT never ends the process (`patient`), or the second one does again: for a
+ * prompt, at which it is a key like others. Gives what was said before.
  */
 int signals_be_patient(int patient);
 

@@ -1,7 +1,6 @@
 --- Completion of what is typed: names of Lua, of the project and of the database, found in sorted lists.
 
 local dots = require "repl.dots"
-local members = require "project.members"
 local reach = require "repl.reach"
 local value = require "jinja.value"
 
@@ -40,7 +39,7 @@ end
 ---@return repl.Names
 function M.of_project(project)
   local kinds = { node = {}, relation = {}, source = {}, column = {}, macro = {}, operation = {} }
-  members.each(project, function(_, node)
+  require("project.members").each(project, function(_, node)
     local kind = node.resource_type
     if kind == "source" then
       kinds.source[node.source_name .. "." .. node.name] = true

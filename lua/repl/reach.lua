@@ -2,8 +2,6 @@
 -- `help "functions"`; every one of them is listed there.
 
 local err = require "err"
-local hook_object = require "run.hook_object"
-local members = require "project.members"
 local rows_module = require "repl.rows"
 local value = require "jinja.value"
 
@@ -38,16 +36,16 @@ local function find_node(project, name)
   if type(name) ~= "string" then
     err.raise { code = 101, message = "a node's name is a text, not a " .. type(name) }
   end
-  local known = members.get(project, name)
+  local known = require("project.members").get(project, name)
   if known then return known, name end
   local found, names = {}, {}
-  members.each(project, function(id, node)
+  require("project.members").each(project, function(id, node)
     names[#names + 1] = node.name
     if node.name == name or node.resource_type == "source" and node.source_name .. "." .. node.name == name then
       found[#found + 1] = id
     end
   end)
-  if #found == 1 then return members.get(project, found[1]), found[1] end
+  if #found == 1 then return require("project.members").get(project, found[1]), found[1] end
   if #found > 1 then
     table.sort(found)
     err.raise { code = 101, message = ("'%s' is the name of several nodes"):format(name),
@@ -105,7 +103,7 @@ function functions.compile(w, what)
   job.report = setmetatable({ event = function() end }, { __index = w.job.report })
   local result = require("run").compile(job).results[1]
   if result and result.error then error(result.error, 0) end
-  local node = members.runnable(job.project, id)
+  local node = require("project.members").runnable(job.project, id)
   return opt(node.compiled_code) or opt(node.raw_code)
 end
 
@@ -118,7 +116,7 @@ function functions.nodes(w, selection)
   local ids = require("command.steps").selection(job, builds.types, builds.more_types)
   local names = value.list()
   for i, id in ipairs(ids) do
-    local node = members.get(job.project, id)
+    local node = require("project.members").get(job.project, id)
     names[i] = node.resource_type == "source" and node.source_name .. "." .. node.name or node.name
   end
   return names
@@ -220,7 +218,7 @@ local function new_hook(w)
     hook = value.dict("kind", "lua", "lua", "prompt", "args", value.dict(), "file", "prompt") }
   function own.execute(sql, params) return w:execute(sql, table.unpack(params, 1, params.n or #params)) end
   function own.copy(sql, chunks) return require("run.copy").into(w:connection(), sql, chunks) end
-  return hook_object.new(own)
+  return require("run.hook_object").new(own)
 end
 
 --- The names of all functions, for completion.

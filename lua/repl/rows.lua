@@ -1,8 +1,6 @@
 --- The rows of a query at the prompt: `rows[1].n` and `#rows` as in hooks, shown as a table, a page at a time. Of a
 -- very large result only a part is there, and a cursor gives the next when it is asked for.
 
-local grid = require "report.grid"
-local hook_rows = require "run.hook_rows"
 
 local M = {}
 
@@ -19,7 +17,7 @@ local known = setmetatable({}, { __mode = "k" })
 ---@param fetch nil|fun(): userdata|nil gives the next part, nil behind the last; may wait
 ---@return table rows as lua/run/hook_rows.lua makes them
 function M.new(result, fetch)
-  local rows = hook_rows.all(result)
+  local rows = require("run.hook_rows").all(result)
   known[rows] = { result = result, fetch = fetch, shown = 0, before = 0 }
   return rows
 end
@@ -41,7 +39,7 @@ end
 local function page(own, room)
   local total = #own.result
   local from, to = own.shown + 1, math.min(own.shown + M.page, total)
-  local text = grid.table(slice(own.result, from, to), room)
+  local text = require("report.grid").table(slice(own.result, from, to), room)
   own.shown = to
   local all = own.before + total
   if to < total or own.fetch then

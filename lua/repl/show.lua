@@ -1,7 +1,6 @@
 --- Values as a person reads them: rows as tables, dicts and lists with their contents, errors with their fields.
 
 local err = require "err"
-local grid = require "report.grid"
 local rows_module = require "repl.rows"
 local value = require "jinja.value"
 
@@ -148,7 +147,7 @@ function M.value(v, room)
   if rows_module.is(v) then return rows_module.first_page(v, room) end
   if err.is(v) then return M.error(v) end
   if is_agate(v) then
-    local ok, text = pcall(function() return grid.table(agate_result(v), room) end)
+    local ok, text = pcall(function() return require("report.grid").table(agate_result(v), room) end)
     if ok then return text end
   end
   return inner(v, 1, {})

@@ -1,12 +1,9 @@
 --- What stands behind a prompt: the project, a connection of its own with its transaction, and the commands that are
 -- run from there. The project is read when it is first asked for; on a terminal that begins behind the first prompt.
 
-local context = require "run.context"
 local err = require "err"
 local loop = require "dex.loop"
-local node_module = require "run.node"
 local rows_module = require "repl.rows"
-local run_module = require "run"
 local time = require "dex.time"
 local value = require "jinja.value"
 local watch = require "repl.watch"
@@ -250,7 +247,8 @@ function Workspace:state()
   local job = derive(self, "run-operation")
   job.project, job.target_path, job.args, job.pool = self.loaded.project, self.loaded.target_path, self.loaded.args,
     self.pool
-  local run = run_module.new(job)
+  -- what runs nodes is loaded when it is needed: a prompt stands there before
+  local run, node_module, context = require("run").new(job), require "run.node", require "run.context"
   local state = node_module.new_state(run, value.dict("resource_type", "operation", "name", "prompt", "unique_id",
     "operation.dex.prompt", "package_name", run.project.name, "config", value.dict(), "raw_code", ""))
   state.free_refs = true
