@@ -29,7 +29,8 @@ local standing = [[
   where n.nspname in (select jsonb_array_elements_text($1::jsonb)) and c.relkind in ('r', 'p', 'v', 'm')
     and not c.relispartition and pg_has_role(c.relowner, 'usage') and c.relname not like 'dex\_%'
     and not exists (select from jsonb_array_elements_text($2::jsonb) k where c.relname like k)
-    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    and not exists (select from pg_depend d
+      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
   order by c.oid desc]]
 
 -- All or nothing: what others stand on waits for its turn; when nothing goes any more, the server says why.

@@ -41,7 +41,9 @@ test("types: events and phases", function()
   for name in types:match("%-%-%-@alias dex%.Event\n(.-)\n\n"):gmatch '| "([%a_]+)"' do names[#names + 1] = name end
   eq(names, require("run.hook_events").names)
   local phases = types:match "%-%-%-@alias dex%.Phase\n(.-)\n\n"
-  for _, phase in ipairs(require("run.hook_list").phases) do eq(phases:find('"' .. phase.name .. '"', 1, true) ~= nil, true) end
+  for _, phase in ipairs(require("run.hook_list").phases) do
+    eq(phases:find('"' .. phase.name .. '"', 1, true) ~= nil, true)
+  end
 end)
 
 test("types: fields of requests, results and errors", function()
