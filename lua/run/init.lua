@@ -260,8 +260,8 @@ end
 
 -- Whether nodes wait for hooks that failed: dbt's flag, true unless the project says otherwise.
 local function goes_on_anyway(run)
-  local flags = opt(run.project.config.flags)
-  return flags ~= nil and flags.skip_nodes_if_on_run_start_fails == false
+  local given = opt(run.project.config.flags)
+  return given ~= nil and given.skip_nodes_if_on_run_start_fails == false
 end
 
 -- 4. on-run-start. Gives whether the nodes may run. May wait.
@@ -362,13 +362,13 @@ function M.execute(job)
   make_plan(run)
   check_hooks(run)
   announce(run)
-  earlier.fill(run, job.earlier and job.earlier.results)
   if #run.nodes == 0 and not earlier.has_only_hooks(run) then
     if run:is_error "NothingToDo" then
       err.raise { code = 149, message = "there is nothing to do", hint = "--warn-error makes this warning an error" }
     end
     return outcome(run)
   end
+  earlier.fill(run, job.earlier and job.earlier.results)
   local ok, started = pcall(start, run)
   if not ok and not job.cancelled then error(started, 0) end
   if ok and started and not job.cancelled then
