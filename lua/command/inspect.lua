@@ -88,6 +88,8 @@ local function as_json(node, keys)
     for key, v in pairs(node) do
       if default_keys[key] then shown[key] = v end
     end
+    -- What dbt adds to models when they are parsed; the manifest's schema has no place for it.
+    if node.resource_type == "model" then shown.direct_parents = node.depends_on.nodes end
   end
   return json.encode(shown)
 end

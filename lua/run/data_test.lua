@@ -131,7 +131,8 @@ function M.run(state)
   elseif truth(row[2]) then
     local is_error = state.run:is_error "LogTestResult"
     outcome.status, outcome.failures = is_error and "fail" or "warn", failures
-    outcome.message = ("Got %s, configured to warn if %s"):format(results(failures), config.warn_if)
+    outcome.message = ("Got %s, configured to %s if %s"):format(results(failures), is_error and "fail" or "warn",
+      config.warn_if)
     if is_error then state.ctx.blocks = true end
   else
     outcome.status, outcome.failures = "pass", 0

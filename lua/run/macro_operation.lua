@@ -101,11 +101,12 @@ function M.run(run, given)
   result.timing = { { name = "compile", started_at = started_at, completed_at = started_at },
     { name = "execute", started_at = started_at, completed_at = time.now() } }
   if ok then
-    result.status = "success"
+    result.status, result.failures = "success", 0
   else
     result.error = locate(e)
     result.error.message = run.mask(tostring(result.error.message))
-    result.status, result.message = "error", result.error.message
+    result.status, result.failures = "error", 1
+    result.message = require("run.failure").message(node, result.error)
   end
   run.results[#run.results + 1] = result
   run:emit("node_end", result)

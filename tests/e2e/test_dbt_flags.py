@@ -174,3 +174,27 @@ def test_times_of_batches_from_the_environment(project):
                  "models/n.sql": "select 1 as id"})
     result = p.run("run", env={"DBT_EVENT_TIME_START": "2024-01-01", "DBT_EVENT_TIME_END": "2024-01-04"}).ok()
     assert len(result.result("m")["batch_results"]["successful"]) == 3
+
+
+def test_results_of_macros_are_dbts(project):
+    p = project({**FILES, "macros/m.sql": "{% macro fine() %}{% endmacro %}\n"
+                                          "{% macro boom() %}{{ exceptions.raise_compiler_error('no way') }}{% endmacro %}\n"
+                                          "{% macro sql() %}{% do run_query('select 1/0') %}{% endmacro %}"})
+    for macro, status, failures, message in (("fine", "success", 0, None), ("boom", "error", 1, "Compilation Error in macro boom"),
+                                             ("sql", "error", 1, "Database Error in macro sql (macros/m.sql)\n  division by zero")):
+        result = p.run("run-operation", macro).fails(int(status == "error")).results[0]
+        assert (result["unique_id"], result["status"], result["failures"]) == (f"macro.shop.{macro}", status, failures)
+        assert (result["message"] or "").startswith(message or "")
+
+
+def test_a_warning_that_is_an_error_says_so(project):
+    p = project({**FILES, "tests/t.sql": "{{ config(severity='warn') }} select 1 as n"})
+    assert p.run("test").ok().results[0]["message"] == "Got 1 result, configured to warn if != 0"
+    failed = p.run("test --warn-error").fails(1).results[0]
+    assert (failed["status"], failed["message"]) == ("fail", "Got 1 result, configured to fail if != 0")
+
+
+def test_ls_gives_the_parents_of_models(project):
+    p = project(FILES)
+    found = [json.loads(line) for line in p.run("ls -q --output json").ok().stdout.splitlines()]
+    assert {node["name"]: node.get("direct_parents") for node in found} == {"a": [], "b": ["model.shop.a"], "raw": None}
