@@ -24,6 +24,7 @@ static const luaL_Reg modules[] = {
     { "dex.socket", luaopen_dex_socket },
     { "dex.tags", luaopen_dex_tags },
     { "dex.term", luaopen_dex_term },
+    { "dex.text", luaopen_dex_text },
     { "dex.time", luaopen_dex_time },
     { "dex.uuid", luaopen_dex_uuid },
     { "dex.web", luaopen_dex_web },

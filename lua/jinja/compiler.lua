@@ -229,22 +229,61 @@ end
 function Compiler:output(list, i)
   local o, n = self.buffer.o, self.buffer.n
   self:put(n .. "=" .. n .. "+1 " .. o .. "[" .. n .. "]=")
-  local first = i
-  while list[i] and i < first + MOST_JOINED do
+  local stop = i
+  while stop - i < MOST_JOINED and self:is_output(list[stop + 1]) do stop = stop + 1 end
+  self:join(list, i, stop)
+  self:put(" ")
+  return stop + 1
+end
+
+--- Whether a statement only prints.
+function Compiler:is_output(node)
+  return node and (node.tag == "text" or node.tag == "print" and not self:is_return(node))
+end
+
+--- Puts the expression of the text that some statements print.
+function Compiler:join(list, first, last)
+  if first == last then
+    local node = list[first]
+    if node.tag == "text" then return self:put(self:text(node.value)) end
+    self:at(node.pos)
+    return self:string(node.expr)
+  end
+  -- inside of autoescape each value has a function of its own
+  local one_by_one = self.auto
+  -- what stands before a call is printed before it: the call may change a list or dict
+  local last_call = first
+  for i = first, last do
+    if list[i].calls then last_call = i end
+  end
+  for i = first, last do
     local node = list[i]
+    if i > first then self:put(one_by_one and ".." or ",") end
+    if node.tag == "print" then self:at(node.pos) end
+    if i == first and not one_by_one then self:begin("J") end
     if node.tag == "text" then
-      self:put(i > first and ".." .. self:text(node.value) or self:text(node.value))
-    elseif node.tag == "print" and not self:is_return(node) then
-      if i > first then self:put("..") end
-      self:at(node.pos)
+      self:put(self:text(node.value))
+    elseif one_by_one or i < last_call then
       self:string(node.expr)
     else
-      break
+      self:expr(node.expr)
     end
-    i = i + 1
   end
-  self:put(" ")
-  return i
+  if not one_by_one then self:put(")") end
+end
+
+--- Puts `return text` for a body that only prints, and gives true; else puts nothing.
+function Compiler:returned(body)
+  local count = #body
+  if count > MOST_JOINED then return false end
+  for i = 1, count do
+    if not self:is_output(body[i]) then return false end
+  end
+  -- in parentheses: the function is to be seen by traces
+  self:put("return (")
+  if count == 0 then self:put('""') else self:join(body, 1, count) end
+  self:put(") ")
+  return true
 end
 
 local function do_return(self, node)
@@ -504,10 +543,13 @@ local function chunk(self, body)
   self:put("return function(ctx) local _=K ")
   if self.exports then self:put("local X_=rt.exports(ctx,K) ") end
   self:push_scope()
-  local b = self:push_buffer()
-  self:declare(body)
-  self:body(body)
-  self:put("return " .. self:joined(b) .. " end")
+  if not self:returned(body) then
+    local b = self:push_buffer()
+    self:declare(body)
+    self:body(body)
+    self:put("return " .. self:joined(b))
+  end
+  self:put(" end")
   self:pop_scope()
   return finish(self)
 end

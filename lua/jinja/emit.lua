@@ -457,11 +457,8 @@ function M.install(Compiler)
       self:put("})")
       return
     end
-    self:put("(")
-    for i, item in ipairs(node.items) do
-      if i > 1 then self:put("..") end
-      self:string(item)
-    end
+    self:begin("J", node.pos)
+    list(self, node.items)
     self:put(")")
   end
 

@@ -60,7 +60,6 @@ function M.install(Compiler)
     end
     self:put(") ")
     local outer_buffer = self.buffer
-    local b = self:push_buffer()
     for _, special in ipairs { "caller", "kwargs", "varargs" } do
       if def[special] then
         skip[special] = true
@@ -76,9 +75,13 @@ function M.install(Compiler)
       if node.defaults[i] then self:expr(node.defaults[i]) else self:put(self:undefined(p)) end
       self:put(" end ")
     end
-    self:declare(node.body, skip)
-    self:body(node.body)
-    self:put("return " .. self:joined(b) .. " end)")
+    if not self:returned(node.body) then
+      local b = self:push_buffer()
+      self:declare(node.body, skip)
+      self:body(node.body)
+      self:put("return " .. self:joined(b))
+    end
+    self:put(" end)")
     self.buffer = outer_buffer
     self:pop_scope()
     self:pop_fn()

@@ -404,6 +404,7 @@ function M.install(Parser)
   function Parser:call(target)
     local arguments = self:arguments()
     arguments.target = target
+    self.calls = self.calls + 1
     return node("call", target.pos, arguments)
   end
 

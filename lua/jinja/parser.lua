@@ -138,9 +138,10 @@ function Parser:statements(ends)
       self.i = i + 3
     elseif kind == "{{" then
       self.i = i + 3
-      local first = #self.reads + 1
+      local first, calls = #self.reads + 1, self.calls
       local expr = self:tuple(no_options)
-      body[#body + 1] = { tag = "print", expr = expr, pos = expr.pos, first = first, last = #self.reads }
+      body[#body + 1] = { tag = "print", expr = expr, pos = expr.pos, first = first, last = #self.reads,
+        calls = self.calls > calls }
       if tokens[self.i] ~= "}}" then self:unexpected("the end of the expression, '}}'") end
       self.i = self.i + 3
     elseif kind == "{%" then
@@ -400,9 +401,10 @@ statements["print"] = function(self, pos)
   local list = {}
   while self:kind() ~= "%}" do
     if #list > 0 then self:expect(",") end
-    local first = #self.reads + 1
+    local first, calls = #self.reads + 1, self.calls
     local expr = self:expression()
-    list[#list + 1] = { tag = "print", pos = expr.pos, expr = expr, first = first, last = #self.reads }
+    list[#list + 1] = { tag = "print", pos = expr.pos, expr = expr, first = first, last = #self.reads,
+      calls = self.calls > calls }
   end
   return { tag = "group", pos = pos, body = list }
 end
@@ -522,7 +524,7 @@ function M.parse(source, opts)
   local lex = lexer.scan(normalise(source), opts.file or "<template>", opts.line)
   local self = setmetatable({ lex = lex, tokens = lex.tokens, i = 2, open = {}, named_blocks = {}, depth = 0,
     blocks_depth = 0, reads = {}, mentions = { caller = 0, kwargs = 0, varargs = 0, loop = 0 },
-    loop_uses = {} }, Parser)
+    loop_uses = {}, calls = 0 }, Parser)
   local body = self:statements(nil)
   return { body = body, reads = self.reads, file = lex.file, source = lex.source, first = lex.first,
     has_blocks = self.has_blocks }

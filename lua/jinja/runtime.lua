@@ -38,6 +38,8 @@ local type, getmetatable, setmetatable, rawget = type, getmetatable, setmetatabl
 M.none, M.ORD = none, ORDER
 M.S, M.F, M.X = printing.str, registry.filters, registry.tests
 M.concat = table.concat
+--- Joins what is printed, each argument as S prints it.
+M.J = require("dex.text").joiner(printing.str)
 M.LP = loop_object.new
 M.T = truth.truth
 
