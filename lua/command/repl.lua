@@ -175,7 +175,7 @@ end
 ---@param job table of lua/pipeline.lua
 ---@return integer status: 0; 1 when an error was raised; 2 when the project or the command line is wrong
 function M.run(job)
-  local words = job.words
+  local words = table.move(job.rest, 1, #job.rest, #job.words + 1, job.words)
   if job.given.execute then return run_text(job, job.given.execute, words) end
   if words[1] == "-" or not words[1] and not term.isatty(0) then return run_pipe(job) end
   if words[1] then return run_file(job, words[1], table.move(words, 2, #words, 1, {})) end

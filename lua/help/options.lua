@@ -279,7 +279,8 @@ M.commands = {
     text = "Lua with queries, templates, macros, operations and runs, and SQL as it is. A script, -e or input\n" ..
       "through a pipe is run without a prompt: the status is 1 when it fails, 2 when the project does.\n" ..
       "See `dex-lua help repl`.",
-    examples = { "dex-lua repl", "dex-lua repl -e 'show(\"orders\")'", "dex-lua repl nightly.lua --since 2026-01-01" } },
+    examples = { "dex-lua repl", "dex-lua repl -e 'show(\"orders\")'",
+      "dex-lua repl -- nightly.lua --since 2026-01-01" } },
   { name = "render", data = true, args = "[FILE]", summary = "Render one template with a JSON context",
     options = sets({ "context", "context-file", "batch", "vars" }),
     text = "FILE is a template, or - for standard input. Needs no project and no database. With --batch,\n" ..

@@ -150,7 +150,7 @@ function Workspace:connection()
     self:say("the connection was lost" .. (self.was_open and ", and its transaction with it" or "") ..
       ": opening another one")
     self.conn:release()
-    self.conn, self.cursor = nil, nil
+    self.conn, self.cursor, self.was_open = nil, nil, false
   end
   if not self.conn then self.conn = self:own_pool():lease() end
   return self.conn
@@ -171,13 +171,11 @@ function Workspace:execute(sql, ...)
   local conn = self:connection()
   end_cursor(self)
   local ok, result = pcall(conn.exec, conn, sql, ...)
-  self.was_open = self:transaction() ~= "idle"
-  if ok then return result end
   -- a statement that was cancelled still waits for the server's word
-  if conn:txn() == "active" then pcall(conn.exec, conn, "select 1") end
-  self.was_open = self:transaction() ~= "idle"
-  if conn:txn() == "broken" then self:connection() end
-  error(result, 0)
+  if not ok and conn:txn() == "active" then pcall(conn.exec, conn, "select 1") end
+  if conn:txn() == "broken" then self:connection() else self.was_open = self:transaction() ~= "idle" end
+  if not ok then error(result, 0) end
+  return result
 end
 
 -- Whether a cursor can be declared for a text.

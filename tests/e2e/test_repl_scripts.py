@@ -1,8 +1,9 @@
 """`dex-lua repl` without a prompt: scripts, -e, input from a pipe, and their exit statuses."""
-import re
 import signal
 
 import pytest
+
+from prompt import Prompt
 
 FILES = {
     "models/orders.sql": "select 1 as id, 'new' as status union all select 2, 'paid'",
@@ -100,14 +101,14 @@ def test_a_signal_ends_a_script(project):
     running.finish().fails(130)
 
 
-def test_without_a_terminal_for_its_output_there_is_no_prompt(project):
-    from terminal import Terminal
-    p = project(FILES)
-    r = p.run("repl", "--help").ok()
-    assert re.search(r"SCRIPT", r.stdout)
-    terminal = Terminal(p, "repl", env={"TERM": "dumb"})
-    terminal.read_until("dex>")
-    terminal.type("1 + 1\r")
-    terminal.read_until("\n2\n")
-    terminal.type("\x04")
-    terminal.finish().ok()
+def test_options_end_at_the_script(project):
+    p = project({**FILES, "shows.lua": "print(...)"})
+    assert p.run("repl", "shows.lua", "--target", "x").ok().stdout == "--target\tx\n"
+    assert p.run("repl", "--", "shows.lua", "-e").ok().stdout == "-e\n"
+    assert "SCRIPT" in p.run("repl", "--help").ok().stdout
+
+
+def test_a_terminal_that_can_do_nothing(project):
+    p = Prompt(project(FILES), env={"TERM": "dumb"})
+    p.enter("1 + 1", "2")
+    p.leave()
