@@ -453,7 +453,7 @@ local function report(run, ctx)
   if state.queued_late then deliver_late(state) end
 end
 
-local function skip(run, ctx)
+local function skip(run, ctx, call)
   local node = ctx.node
   local result = new_result(run, node, ctx.status == "cancelled" and "cancelled" or "skipped")
   result.seconds, result.timing, result.thread_id = 0.0, {}, "MainThread"
@@ -461,6 +461,7 @@ local function skip(run, ctx)
   result.message = cause and ("%s %s did not succeed"):format(cause.resource_type, cause.name) or nil
   result.cause = ctx.cause
   add_result(run, result)
+  if call then call.result = result end
 end
 
 --- The result of a node that was never started.
@@ -509,7 +510,7 @@ function M.handlers(run, call)
     start = function(ctx) begin(run, ctx, call) end,
     report = function(ctx) report(run, ctx) end,
     again = function(ctx) repetition.decide(ctx.state) end,
-    skip = function(ctx) skip(run, ctx) end,
+    skip = function(ctx) skip(run, ctx, call) end,
   }
   for phase, work in pairs(handlers) do all[phase] = timed(run, phase, work) end
   return all

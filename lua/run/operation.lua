@@ -274,7 +274,12 @@ end
 function M.run(run, call)
   local node = call.operation.node
   local item = { id = node.unique_id, kind = "operation", deps = {}, weight = 1, node = node }
-  require("run.node").execute(run, { item }, 1, call)
+  local ok, e = pcall(require("run.node").execute, run, { item }, 1, call)
+  if not ok then
+    -- the engine ends the node by itself, with the connections that it has: whoever cancelled us may close them next
+    while err.is(e) and e.cancelled and not call.result do pcall(loop.sleep, 0.01) end
+    error(e, 0)
+  end
   return call.result
 end
 

@@ -126,17 +126,28 @@ local function recorder()
   return setmetatable({ events = {}, messages = {}, warnings = {} }, Recorder)
 end
 
+--- A job of the project, loaded and with a pool, which the caller closes.
+---@param command string run, build, seed, test
+---@param given? table options, with _ for -
+---@return table job
+function Project:job(command, given)
+  local all = { project_dir = self.dir, target_path = self.dir .. "/target" }
+  for key, v in pairs(given or {}) do all[key] = v end
+  local job = { command = { name = command }, given = all, words = {}, rest = {}, closers = {}, started_at = time.now(),
+    started = time.mono(), invocation_id = uuid(), report = recorder() }
+  require("command.steps").load(job)
+  job.connection = self.params
+  job.pool = db.pool(self.params, { size = job.project.profile.threads })
+  return job
+end
+
 --- Runs a command of the project. Raises what stops it before any node.
 ---@param command string run, build, seed, test
 ---@param given? table options, with _ for -
 ---@return table outcome results, hooks, and by id: `outcome.of[name]`; `job`; `messages`
 function Project:run(command, given)
-  local all = { project_dir = self.dir, target_path = self.dir .. "/target" }
-  for key, v in pairs(given or {}) do all[key] = v end
-  local job = { command = { name = command }, given = all, words = {}, rest = {}, closers = {}, started_at = time.now(),
-    started = time.mono(), invocation_id = uuid(), report = recorder() }
-  local steps = require "command.steps"
-  steps.load(job)
+  local job = self:job(command, given)
+  local steps, all = require "command.steps", job.given
   if not all.operation then steps.select(job) end
   if all.operation then
     local operation = job.project.operations[all.operation]
@@ -144,8 +155,6 @@ function Project:run(command, given)
     if getmetatable(args) == value.List then args = value.dict() end
     job.operation = require("run.operation").prepare(job.project, operation, args)
   end
-  job.connection = self.params
-  job.pool = db.pool(self.params, { size = job.project.profile.threads })
   local ok, outcome = pcall(require("run").execute, job)
   job.pool:close()
   if not ok then error(outcome, 0) end
