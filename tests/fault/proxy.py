@@ -79,6 +79,8 @@ class Proxy:
             first = first and body[:4] in (b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30")  # asks for SSL or GSS: begins again
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self.threads[0].join()
         self.listener.close()
         for one in self.sockets:  # a socket that a thread still reads from is not closed by close()
             try:
