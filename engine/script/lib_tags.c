@@ -101,7 +101,8 @@ static int tags_next(lua_State *L)
     return 0;
 }
 
-/* tags.lines(source, from, upto) -> the number of line ends from the byte `from` to before `upto` */
+/* tags.lines(source, from, upto) -> the number of line ends from the byte `from` to before `upto`
+ */
 static int tags_lines(lua_State *L)
 {
     size_t len;
