@@ -86,7 +86,8 @@ M.codes = {
   [147] = { "Warning: a model is past its deprecation date, or another model refers to one that is deprecated.",
     "Remove the deprecated model, or refer to its latest version." },
   [148] = { "Warning: there are semantic models, and no model is a time spine with days or less.",
-    "dbt refuses such a project. Describe a model with one row a day, and give it `time_spine: {standard_granularity_column: COLUMN}`." },
+    "dbt refuses such a project. Describe a model with one row a day, and give it " ..
+    "`time_spine: {standard_granularity_column: COLUMN}`." },
   [149] = { "A warning, which --warn-error or --warn-error-options makes an error.",
     "Heed it, or take it out with --warn-error-options; `dex-lua help warnings` has the names." },
   [142] = { "Warning: a line of .env is no NAME=value.", "Correct the line, or put a # in front of it." },
