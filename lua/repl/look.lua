@@ -309,7 +309,7 @@ local function greeting(own)
       table.move(M.failed_sql(stop.error, stop.state.run.mask), 1, 1000, #out + 1, out)
     end
     local txn = stop.state.conn and stop.state.conn:txn()
-    if txn == "intrans" then 
+    if txn == "intrans" then
       out[#out + 1] = ("The transaction is open, as it was before this %s."):format(stop.own and "hook" or "phase")
     end
     out[#out + 1] = "continue, retry, skip or abort; `.help` lists what else"
