@@ -14,6 +14,7 @@ local pages = {
   { "repl", "the prompt, and scripts", "lua/help/topics/repl.md" },
   { "ledger", "crashes, retry, locks and what hooks do outside", "lua/help/topics/ledger.md" },
   { "private-server", "the project's own PostgreSQL", "lua/help/topics/private-server.md" },
+  { "debugger", "breakpoints, and a prompt where a hook fails", "lua/help/topics/debugger.md" },
   { "logs", "what is printed and logged, for programs", "lua/help/topics/logs.md" },
   { "exit-codes", "what the status of a command says", "lua/help/topics/exit-codes.md" },
   { "completion", "the shell completes command lines", "lua/help/topics/completion.md" },

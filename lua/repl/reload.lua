@@ -72,6 +72,7 @@ function M.hook(own)
   adopt(state, project)
   own.run, own.context, own.hook = state.run, state.context, hook
   own.deadline = nil
+  own.record.name = state.run.mask(require("run.hooks").name_of(hook))
 end
 
 --- The same for a node whose own SQL has failed.

@@ -11,6 +11,7 @@ local loop = require "dex.loop"
 local step = require "repl.step"
 local term = require "dex.term"
 local time = require "dex.time"
+local with_savepoint = require("run.hook_transaction").with_savepoint
 
 local M = {}
 
@@ -179,11 +180,24 @@ local function give_time(stop, since)
   if own and own.deadline then own.deadline = own.deadline + time.mono() - since end
 end
 
+-- What is typed may fail, with the hook's own object, too: in a transaction that is then undone alone. Gives what ends
+-- this.
+local function protect(own)
+  local execute = own.execute
+  own.execute = function(sql, params)
+    local conn = own.state.conn
+    if not conn or conn:txn() ~= "intrans" then return execute(sql, params) end
+    return with_savepoint(own, execute, sql, params)
+  end
+  return function() own.execute = execute end
+end
+
 -- Runs the prompt, which nothing but a cancellation ends early. May wait.
 local function talk(self, stop)
   local since = time.mono()
   local limits = require "run.hook_limits"
   if stop.own then limits.lift(stop.own) end
+  local unprotect = stop.own and protect(stop.own)
   stop.work = loop.spawn(converse, self, stop)
   local ok, e = pcall(stop.work.wait, stop.work)
   if not ok and not stop.work:done() then
@@ -191,6 +205,7 @@ local function talk(self, stop)
     stop.cancelled = true
   end
   give_time(stop, since)
+  if unprotect then unprotect() end
   if stop.own then limits.rest(stop.own) end
   if ok then return end
   if stop.cancelled or err.is(e) and e.cancelled then error(e, 0) end
