@@ -362,13 +362,13 @@ function M.execute(job)
   make_plan(run)
   check_hooks(run)
   announce(run)
+  earlier.fill(run, job.earlier and job.earlier.results)
   if #run.nodes == 0 and not earlier.has_only_hooks(run) then
     if run:is_error "NothingToDo" then
       err.raise { code = 149, message = "there is nothing to do", hint = "--warn-error makes this warning an error" }
     end
     return outcome(run)
   end
-  earlier.fill(run, job.earlier and job.earlier.results)
   local ok, started = pcall(start, run)
   if not ok and not job.cancelled then error(started, 0) end
   if ok and started and not job.cancelled then
