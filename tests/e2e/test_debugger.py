@@ -156,7 +156,7 @@ def test_skip_continue_and_abort(project):
     result = t.finish().fails(130)
     assert result.statuses == {"a": "success", "b": "error", "c": "skipped", "d": "skipped"}
     assert {h["name"]: h["message"] for h in result.hooks[:1]} == {"bad": "skipped in the debugger"}
-    assert p.db.relations("dev") == ["a"]
+    assert p.db.relations("dev") == ["a view"]
 
 
 def test_others_go_on_unless_held(project):
