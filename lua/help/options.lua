@@ -42,11 +42,11 @@ M.options = {
   { name = "single-threaded", env = "DBT_SINGLE_THREADED", negatable = true, help = "The same as --threads 1" },
   { name = "no-hooks", help = "Run no hook at all" },
   { name = "skip-hook", arg = "NAME", many = true, help = "Leave out the hooks of these names" },
-  { name = "target", short = "t", arg = "NAME", env = "DBT_TARGET", help = "Target of the profile" },
   { name = "debug-hooks", help = "Open a prompt where a hook or a model fails, its transaction still open" },
   { name = "debug-listen", arg = "ADDRESS",
     help = "Breakpoints wait for `dex-lua attach`: 127.0.0.1:PORT, port 0 for any free one" },
   { name = "debug-anywhere", help = "--debug-listen may be an address that other machines reach" },
+  { name = "target", short = "t", arg = "NAME", env = "DBT_TARGET", help = "Target of the profile" },
   { name = "profile", arg = "NAME", env = "DBT_PROFILE", help = "Profile in place of the project file's" },
   { name = "profiles-dir", arg = "DIR", env = "DBT_PROFILES_DIR",
     help = "Folder of profiles.yml (else the project, then ~/.dbt)" },
@@ -364,9 +364,9 @@ M.commands = {
     examples = { "dex-lua version -v" } },
   { name = "attach", args = "[ADDRESS]", summary = "Open the prompt of a run that was started with --debug-listen",
     options = sets({ "project-dir" }),
-    text = "Connects to 127.0.0.1:PORT, or to the run of this project when there is one. The token that lets one in\n" ..
-      "is read from the project's .dex/ folder, else from DEX_DEBUG_TOKEN. Leaving (Ctrl-D) changes nothing: the run\n" ..
-      "stands where it stood, and whoever attaches next goes on from there.",
+    text = "Connects to 127.0.0.1:PORT, or to the run of this project when there is one. The token that lets one\n" ..
+      "in is read from the project's .dex/ folder, else from DEX_DEBUG_TOKEN. Leaving (Ctrl-D) changes nothing:\n" ..
+      "the run stands where it stood, and whoever attaches next goes on from there.",
     examples = { "dex-lua attach", "dex-lua attach 127.0.0.1:5005" } },
   { name = "completion", data = true, args = "bash | zsh | fish",
     summary = "Print the script that completes command lines",
