@@ -112,14 +112,18 @@ local function hooks_of(folder_path, ids)
   return found
 end
 
--- The command that is taken up takes the job's place. `args` are those of an artifact or of the ledger.
-local function become(job, args, path)
+-- The command that is taken up: its name and its options. `args` are those of an artifact or of the ledger.
+local function command_of(args, path)
   local name = opt(args.which)
   local command = type(name) == "string" and commands[name] and options.command(name)
-  if not command then
-    err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)),
-      file = path }
-  end
+  if command then return name, command end
+  err.raise { code = 311, message = ("'%s' is no command that can be taken up again"):format(tostring(name)),
+    file = path }
+end
+
+-- It takes the job's place.
+local function become(job, args, path)
+  local name, command = command_of(args, path)
   job.command, job.given = command, options_of(command, args, job.given)
   job.words = opt(args.words) or value.list()
   return name
@@ -149,12 +153,13 @@ end
 -- By run_results.json, and the ledger when the run had one. Gives a status when there is nothing to do.
 local function from_results(job, from, content, path, has_ledger)
   local ids, count, hooks, hook_count = unfinished_of(content)
+  local name = command_of(content.args, path)
   if count + hook_count == 0 and not has_ledger then
     job.report:log("info", ("Nothing to do: all of the %d results of `dex-lua %s` ended well"):format(#content.results,
-      tostring(opt(content.args.which))))
+      name))
     return 0
   end
-  local name = become(job, content.args, path)
+  become(job, content.args, path)
   local metadata = opt(content.metadata)
   job.earlier = { batches = batches_of(content), hooks = hooks_of(from, ids),
     started_at = metadata and metadata.invocation_started_at }

@@ -110,7 +110,8 @@ local param_fields = { "measure", "input_measures", "numerator", "denominator", 
   "join_to_timespine", "is_private" }
 
 local function new_params()
-  return pick(dict("input_measures", value.list(), "metrics", value.list(), "join_to_timespine", false), param_fields)
+  return pick(dict("input_measures", value.list(), "metrics", value.list(), "join_to_timespine", false, "is_private",
+    false), param_fields)
 end
 
 local function text_or_none(v)

@@ -32,7 +32,7 @@ local shapes = {
     time_granularity]],
   type_params = [[measure:input_measure numerator:input denominator:input expr window:window grain_to_date
     metrics[input] conversion_type_params:conversion cumulative_type_params:cumulative input_measures[input_measure]
-    metric_aggregation_params:aggregation join_to_timespine=false fill_nulls_with is_private]],
+    metric_aggregation_params:aggregation join_to_timespine=false fill_nulls_with is_private=false]],
   input_measure = "name filter:filters alias join_to_timespine=false fill_nulls_with",
   input = "name filter:filters alias offset_window:window offset_to_grain",
   window = "count granularity",

@@ -50,7 +50,7 @@ CASES = [
     Case("template_unknown_tag", {"models/b.sql": "select 1 as n\n{% iff true %}\n"}),
     Case("template_expression", {"models/b.sql": "select {{ 1 + }} as n\n"}),
     Case("template_unknown_filter", {"models/b.sql": "select '{{ 'x' | uper }}' as n\n"}),
-    Case("template_unknown_function", {"models/b.sql": "select 1 as n\n from {{ reff('a') }}\n"}),
+    Case("template_unknown_function", {"models/b.sql": "select 1 as n\n from {{ reff('a') }}\n"}, status=1),
     Case("template_missing_var", {"models/b.sql": "select {{ var('start_date') }} as n\n"}, status=1),
     Case("template_missing_env_var", {"models/b.sql": "select '{{ env_var('FRUIT') }}' as n\n"}),
     Case("template_macro_arguments", {"macros/m.sql": "{% macro cents(column, digits=2) %}{{ column }}{% endmacro %}\n",
