@@ -95,6 +95,7 @@ def test_non_blocking_output(project):
 
 def test_hangup_and_others(project):
     """SIGHUP and SIGQUIT are the system's: they end it, and the server rolls back."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # programs inherit that it is ignored, as under nohup
     p = project({"models/m.sql": "{{ config(materialized='table') }} select pg_sleep(30)::text as n"})
     for number in signal.SIGHUP, signal.SIGTERM:
         running = p.start("run")
