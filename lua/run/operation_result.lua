@@ -61,21 +61,6 @@ local function kept_rows(result)
   return value.dict("columns", columns, "rows", rows, "count", #result)
 end
 
--- A copy of a value with its texts masked.
-local function masked(v, mask)
-  if type(v) == "string" then return mask(v) end
-  if value.is_dict(v) then
-    local copy = value.dict()
-    for k, item in pairs(v) do copy[type(k) == "string" and mask(k) or k] = masked(item, mask) end
-    return copy
-  elseif value.is_list(v) or value.is_tuple(v) then
-    local copy = value.list()
-    for i, item in ipairs(v) do copy[i] = masked(item, mask) end
-    return copy
-  end
-  return v
-end
-
 local function log_of(state)
   local list = value.list(table.move(state.log or {}, 1, #(state.log or {}), 1, {}))
   local dropped = state.log and state.log.dropped or 0
@@ -97,10 +82,10 @@ function M.fill(result, state)
       or nil
   end
   local rows = value.list()
-  for i, one in ipairs(result.rows) do rows[i] = masked(kept_rows(one), mask) end
+  for i, one in ipairs(result.rows) do rows[i] = secrets.masked(kept_rows(one), mask) end
   result.operation = value.dict("name", state.info.operation.name, "language", state.info.operation.language,
     "parameters", call and call.shown or value.dict(), "attempts", outcome.attempts or 0,
-    "returned", value.or_none(masked(outcome.returned, mask)), "rows", rows, "log", log_of(state))
+    "returned", value.or_none(secrets.masked(outcome.returned, mask)), "rows", rows, "log", log_of(state))
   if call then call.result = result end
 end
 

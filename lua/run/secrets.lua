@@ -121,16 +121,19 @@ function M.environment_masker()
   return values[1] and masker(values) or nil
 end
 
--- A copy of a tree with its texts masked, keys included.
-local function masked(x, mask)
+--- A copy of a tree with its texts masked, keys included.
+---@param x any dicts, lists and tuples are copied, as a list the latter; all else but text is shared
+---@param mask fun(text: string): string
+---@return any
+function M.masked(x, mask)
   if type(x) == "string" then return mask(x) end
   if value.is_dict(x) then
     local copy = value.dict()
-    for k, v in pairs(x) do copy[type(k) == "string" and mask(k) or k] = masked(v, mask) end
+    for k, v in pairs(x) do copy[type(k) == "string" and mask(k) or k] = M.masked(v, mask) end
     return copy
   elseif value.is_list(x) or value.is_tuple(x) then
     local copy = value.list()
-    for i, v in ipairs(x) do copy[i] = masked(v, mask) end
+    for i, v in ipairs(x) do copy[i] = M.masked(v, mask) end
     return copy
   end
   return x
@@ -142,7 +145,7 @@ end
 function M.encode(content)
   local text = json.encode(content)
   for _, secret in ipairs(of_environment {}) do
-    if text:find(secret, 1, true) then return json.encode(masked(content, M.environment_masker())) end
+    if text:find(secret, 1, true) then return json.encode(M.masked(content, M.environment_masker())) end
   end
   return text
 end
