@@ -1,6 +1,7 @@
 """Breakpoints, stepping and --debug-hooks at a terminal, typed as a person would."""
 import pytest
 from terminal import Terminal
+from test_hook_concurrency import GATE, session, waiting
 
 HOOK = """
     local audit = {}
@@ -162,13 +163,23 @@ def test_skip_continue_and_abort(project):
 def test_others_go_on_unless_held(project):
     p = project({"hooks/h.lua": "return { stop = function(hook) breakpoint() end }",
                  "models/a.sql": "{{ config(post_hook={'lua': 'h.stop'}) }} select 1 as n",
-                 "models/b.sql": "select 1 as n", "models/c.sql": "select * from {{ ref('b') }}",
+                 "models/b.sql": "{{ config(pre_hook='" + GATE + "') }} select 1 as n",
+                 "models/c.sql": "{{ config(pre_hook='" + GATE.replace("7", "8") + "') }} select * from {{ ref('b') }}",
                  "models/d.sql": "{{ config(pre_hook={'lua': 'h.stop'}) }} select * from {{ ref('c') }}"}, threads=2)
-    t = Prompt(p, "run")
-    t.read_until("a post_hooks>")
-    t.read_until("dev.c")  # its line comes above the prompt
-    t.ask(".hold", "no more nodes start", "a post_hooks>")
-    t.ask("continue", "breakpoint in pre-hook 1 (h.stop) of model d", "d pre_hooks>")
+    with session(p.db) as say:
+        assert [say(f"select pg_advisory_lock({n}) is null") for n in (7, 8)] == ["f", "f"]
+        t = Prompt(p, "run")
+        t.read_until("a post_hooks>")
+        t.ask(".hold", "no more nodes start", "a post_hooks>")
+        assert say("select pg_advisory_unlock(7)") == "t"
+        t.read_until("dev.b")  # its line comes above the prompt
+        t.ask("select 'c has not begun' as c;", "c has not begun", "1 row", "a post_hooks>")
+        assert p.db.sql("select count(*) from pg_locks where locktype = 'advisory' and not granted") == "0"
+        t.ask(".unhold", "nodes start again", "a post_hooks>")
+        waiting(p.db, 1)
+        assert say("select pg_advisory_unlock(8)") == "t"
+        t.read_until("dev.c")
+        t.ask("continue", "breakpoint in pre-hook 1 (h.stop) of model d", "d pre_hooks>")
     t.type("\x04")  # Ctrl-D goes on
     t.finish().ok().says("4 ok")
 
@@ -178,10 +189,7 @@ def test_ctrl_c_ends_what_is_typed_and_not_the_run(project):
     t = Prompt(p, "run --select plain")
     t.read_until("plain post_hooks>")
     t.type("select pg_sleep(100);\r")
-    until = "select count(*) from pg_stat_activity where query like '%pg_sleep(100)%' and state = 'active' " \
-        "and pid <> pg_backend_pid()"
-    while p.db.rows(until) != ["1"]:
-        pass
+    p.db.wait_for_query("pg_sleep(100)")
     t.ask("\x03", "plain post_hooks>")
     t.ask("twice", "\n2", "plain post_hooks>")
     t.type("abort\r")
