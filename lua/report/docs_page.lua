@@ -107,7 +107,7 @@ local function embedded(data) return (json.encode(data, { compact = true }):gsub
 function M.make(project, catalog)
   local parts = { title = project.name:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }),
     data = embedded(data_of(project, catalog)) }
-  for _, name in ipairs { "style.css", "lineage.js", "page.js" } do
+  for _, name in ipairs { "style.css", "layout.js", "lineage.js", "page.js" } do
     parts[name] = embed.read("lua/report/docs/" .. name)
   end
   return (embed.read("lua/report/docs/page.html"):gsub("<!%-%- (%S+) %-%->", parts))

@@ -1,70 +1,9 @@
 "use strict";
 
-// The lineage picture: nodes in columns by their distance from the sources, drawn as SVG, moved by dragging and by the
-// wheel. `graph` has nodes, parents and children (lists of indexes).
+// The lineage picture: what Layout (layout.js) has placed, drawn as SVG, moved by dragging and by the wheel.
 const Lineage = (() => {
   const WIDTH = 190, HEIGHT = 26, GAP_X = 60, GAP_Y = 12;
-
-  // What lies within `up` steps before and `down` steps behind the given nodes.
-  function around(graph, centre, up, down, wanted) {
-    const found = new Set(centre);
-    for (const [edges, steps] of [[graph.parents, up], [graph.children, down]]) {
-      let edge = [...centre];
-      for (let i = 0; i < steps && edge.length; i++) {
-        const next = [];
-        for (const at of edge)
-          for (const other of edges[at])
-            if (!found.has(other) && wanted(graph.nodes[other])) { found.add(other); next.push(other); }
-        edge = next;
-      }
-    }
-    return found;
-  }
-
-  // The column of each node: one more than the last of its parents. Without recursion, as chains may be long.
-  function columns(graph, chosen) {
-    const column = new Map(), waits = new Map(), ready = [];
-    for (const at of chosen) {
-      const n = graph.parents[at].filter(p => chosen.has(p)).length;
-      waits.set(at, n);
-      column.set(at, 0);
-      if (n === 0) ready.push(at);
-    }
-    for (let i = 0; i < ready.length; i++)
-      for (const child of graph.children[ready[i]]) {
-        if (!chosen.has(child)) continue;
-        column.set(child, Math.max(column.get(child), column.get(ready[i]) + 1));
-        waits.set(child, waits.get(child) - 1);
-        if (waits.get(child) === 0) ready.push(child);
-      }
-    return column;
-  }
-
-  // Places: within a column each node goes near the middle of its neighbours, a few times over.
-  function layout(graph, chosen) {
-    const column = columns(graph, chosen), rows = [];
-    for (const [at, c] of column) (rows[c] = rows[c] || []).push(at);
-    const place = new Map();
-    const number = row => row.forEach((at, i) => place.set(at, i - (row.length - 1) / 2));
-    rows.forEach(number);
-    for (let round = 0; round < 6; round++) {
-      const forward = round % 2 === 0, edges = forward ? graph.parents : graph.children;
-      const order = forward ? rows : [...rows].reverse();
-      for (const row of order) {
-        const middle = new Map(row.map(at => {
-          const near = edges[at].filter(o => chosen.has(o));
-          const sum = near.reduce((s, o) => s + place.get(o), 0);
-          return [at, near.length ? sum / near.length : place.get(at)];
-        }));
-        row.sort((a, b) => middle.get(a) - middle.get(b));
-        number(row);
-      }
-    }
-    const boxes = new Map();
-    for (const [at, c] of column)
-      boxes.set(at, { x: c * (WIDTH + GAP_X), y: place.get(at) * (HEIGHT + GAP_Y) });
-    return boxes;
-  }
+  const SIZE = { width: WIDTH, height: HEIGHT, gapX: GAP_X, gapY: GAP_Y };
 
   function element(name, attributes, parent) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -101,7 +40,7 @@ const Lineage = (() => {
   // Draws the chosen nodes into `holder`; `self` is marked.
   function draw(holder, graph, chosen, self, colour) {
     holder.textContent = "";
-    const boxes = layout(graph, chosen), svg = element("svg", { role: "img", "aria-label": "Lineage" }, holder);
+    const boxes = Layout.places(graph, chosen, SIZE), svg = element("svg", { role: "img", "aria-label": "Lineage" }, holder);
     let left = Infinity, top = Infinity, right = -Infinity, bottom = -Infinity;
     for (const [at, b] of boxes)
       for (const child of graph.children[at]) {
@@ -124,5 +63,5 @@ const Lineage = (() => {
     movable(svg, { x: (left + right - w) / 2, y: (top + bottom - h) / 2, w, h });
   }
 
-  return { around, draw };
+  return { draw };
 })();

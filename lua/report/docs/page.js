@@ -112,7 +112,7 @@
     const steps = box => box.value === "all" ? Infinity : Number(box.value);
     function redraw() {
       const wanted = n => tests.checked || !isTest(n);
-      Lineage.draw(holder, graph, Lineage.around(graph, [i], steps(up), steps(down), wanted), i, colour);
+      Lineage.draw(holder, graph, Layout.around(graph, [i], steps(up), steps(down), wanted), i, colour);
     }
     for (const box of [up, down, tests]) box.addEventListener("change", redraw);
     requestAnimationFrame(redraw);
