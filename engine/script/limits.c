@@ -55,11 +55,16 @@ static struct vm *volatile counted;
 /* Its address is the registry's key of the functions that are called every second. */
 static const char listeners = 0;
 
-/* The hook of a thread that has used a second: calls all listeners. They may raise. */
+/*
+ * The hook of a thread that has used a second: the one that was there before, such as that of a
+ * debugger, has its place again, then all listeners are called. They may raise.
+ */
 static void on_second(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
-    lua_sethook(L, NULL, 0, 0);
+    struct task *t = task_of(L);
+    const struct task_hook none = { NULL, 0, 0 }, before = t ? *task_hook_aside(t) : none;
+    lua_sethook(L, before.fn, before.mask, before.count);
     luaL_checkstack(L, 4, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &listeners);
     for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++)
@@ -67,13 +72,22 @@ static void on_second(lua_State *L, lua_Debug *ar)
     lua_settop(L, -3);
 }
 
-/* lua_sethook is the one function of Lua's that may be called here. */
+/*
+ * lua_sethook is the one function of Lua's that may be called here, beside those that only read
+ * what it has set.
+ */
 static void on_signal(int number)
 {
     (void)number;
     struct vm *vm = counted;
-    if (vm && vm->running)
-        lua_sethook(task_lua(vm->running), on_second, LUA_MASKCOUNT, 1);
+    if (!vm || !vm->running)
+        return;
+    lua_State *L = task_lua(vm->running);
+    if (lua_gethook(L) == on_second) /* it has run nothing of Lua's since the last time */
+        return;
+    *task_hook_aside(vm->running) =
+        (struct task_hook){ lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L) };
+    lua_sethook(L, on_second, LUA_MASKCOUNT, 1);
 }
 
 static void start_clock(lua_State *L)
@@ -98,7 +112,7 @@ void limits_forget(const struct vm *vm)
 /*
  * limits.each_second(f): f() is called from now on for each second of processor time, in the task
  * that is running then and as soon as that is between two of Lua's instructions. A hook of that
- * coroutine (debug.sethook) is gone then: f sets its own again. f may raise, and may not wait.
+ * coroutine is still there then, and f may set another. f may raise, and may not wait.
  */
 static int limits_each_second(lua_State *L)
 {

@@ -34,6 +34,7 @@ struct task {
     lua_KContext ctx;
     task_done_fn done;
     void *done_arg;
+    struct task_hook aside;
 };
 
 static struct task **slot(lua_State *L)
@@ -279,6 +280,11 @@ int task_wait(lua_State *L, void (*cleanup)(void *arg), void *arg, lua_KFunction
 struct task *task_of(lua_State *L)
 {
     return *slot(L);
+}
+
+struct task_hook *task_hook_aside(struct task *t)
+{
+    return &t->aside;
 }
 
 void task_pause(lua_State *L)

@@ -83,6 +83,18 @@ void task_unpause(struct task *t);
 /* The task whose coroutine `L` is, or NULL. */
 struct task *task_of(lua_State *L);
 
+/* A hook of a coroutine, as lua_sethook takes it. */
+struct task_hook {
+    lua_Hook fn;
+    int mask, count;
+};
+
+/*
+ * Where to keep the hook of the task's coroutine while another stands in its place for a moment
+ * (script/limits.c); belongs to the task. Does nothing but look it up: a signal handler may ask.
+ */
+struct task_hook *task_hook_aside(struct task *t);
+
 /*
  * From an event: clears the cleanup slot and continues. Nothing happens when the task does not
  * wait.

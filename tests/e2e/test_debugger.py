@@ -86,6 +86,27 @@ def test_stepping(project):
     assert p.db.rows("select n from dev.log") == ["8"]
 
 
+def test_stepping_goes_on_behind_a_line_that_takes_seconds(project):
+    """Each second the limits of scripts look in, by a hook where that of the debugger stands."""
+    p = project({**FILES, "hooks/audit.lua": """
+        return { count = function(hook)
+          breakpoint()
+          local since = os.clock()
+          while os.clock() - since < 2.5 do end
+          local done = true
+          return done and "select 1" or nil
+        end }"""})
+    t = Prompt(p, "run --select plain")
+    t.read_until("plain post_hooks>")
+    t.ask("next", ">     3 |   local since", "plain post_hooks>")
+    t.ask("next", ">     4 |   while", "plain post_hooks>")
+    t.ask("next", ">     5 |   local done = true", "plain post_hooks>")
+    t.ask("next", ">     6 |   return done", "plain post_hooks>")
+    t.ask("done", "\ntrue", "plain post_hooks>")
+    t.type("continue\r")
+    t.finish().ok()
+
+
 def test_breakpoint_in_a_macro(project):
     p = project(FILES)
     t = Prompt(p, "run --select priced")
