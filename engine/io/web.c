@@ -1,206 +1,120 @@
 #include "io/web.h"
 
-#include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
+#include <arpa/inet.h>
 #include <event2/listener.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/list.h"
 #include "base/mem.h"
 #include "io/address.h"
 #include "io/loop.h"
+#include "io/web_conn.h"
 
-enum { CODE_IO = 110, HEAD_LIMIT = 16384, PATH_LIMIT = 512, TIMEOUT_SECONDS = 30 };
+enum { CODE_IO = 110, HEAD_LIMIT = 16384, CONNECTIONS = 1024 };
+
+static const double pause_seconds = 1;
+
+struct name {
+    struct list node;
+    char text[];
+};
 
 struct web {
+    struct web_server server; /* first: is_ours and has_room find the rest behind it */
     struct evconnlistener *listener;
-    char *dir;
-    char *host;
+    struct loop_timer pause; /* the system gives no more descriptors: try again later */
+    struct list names;       /* that requests may be sent to */
     int port;
-    struct list clients;
+    int closing;
 };
 
-struct client {
-    struct list node;
-    struct web *web;
-    struct bufferevent *stream;
-    int answered; /* the answer is on its way; then it closes */
-};
-
-static void client_free(struct client *client)
+/* "[::1]:80" and "name:80" without the port. */
+static struct web_span without_port(struct web_span host)
 {
-    list_remove(&client->node);
-    bufferevent_free(client->stream);
-    mem_free(client);
+    const char *end = host.length > 0 && *host.at == '[' ? memchr(host.at, ']', host.length) : NULL;
+    const char *colon = end ? end + 1 : memchr(host.at, ':', host.length);
+    if (colon && colon < host.at + host.length)
+        host.length = (size_t)(colon - host.at);
+    return host;
 }
 
-static const char *type_of(const char *path)
+/* A name can be made to lead anywhere, a number cannot. */
+static int is_numeric(struct web_span host)
 {
-    static const char *const types[][2] = {
-        { ".html", "text/html; charset=utf-8" },
-        { ".json", "application/json" },
-        { ".js", "text/javascript" },
-        { ".css", "text/css" },
-        { ".svg", "image/svg+xml" },
-        { ".sql", "text/plain; charset=utf-8" },
-    };
-    const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot && i < sizeof types / sizeof *types; i++) {
-        if (strcmp(dot, types[i][0]) == 0)
-            return types[i][1];
+    char text[INET6_ADDRSTRLEN];
+    union address address;
+    if (host.length > 1 && *host.at == '[' && host.at[host.length - 1] == ']') {
+        host.at++;
+        host.length -= 2;
     }
-    return "application/octet-stream";
-}
-
-static void head(struct client *client, const char *status, const char *type, long long size)
-{
-    client->answered = 1;
-    evbuffer_add_printf(bufferevent_get_output(client->stream),
-                        "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %lld\r\n"
-                        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                        "Connection: close\r\n\r\n",
-                        status, type, size);
-}
-
-static void refuse(struct client *client, const char *status)
-{
-    head(client, status, "text/plain", (long long)strlen(status) + 1);
-    evbuffer_add_printf(bufferevent_get_output(client->stream), "%s\n", status);
-}
-
-/* Only plain names between slashes: nothing hidden, nothing above. */
-static int is_plain(const char *path)
-{
-    for (const char *p = path; *p; p++) {
-        int letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                     (*p >= '0' && *p <= '9') || strchr("._-/", *p);
-        if (!letter || (*p == '/' && (p[1] == '.' || p[1] == '/')))
-            return 0;
-    }
-    return path[0] == '/';
-}
-
-static void send_file(struct client *client, const char *path, int with_body)
-{
-    if (!is_plain(path)) {
-        refuse(client, "404 Not Found");
-        return;
-    }
-    char *full =
-        mem_printf("%s%s", client->web->dir, strcmp(path, "/") == 0 ? "/index.html" : path);
-    int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        if (fd >= 0)
-            close(fd);
-        refuse(client, "404 Not Found");
-    } else {
-        head(client, "200 OK", type_of(full), (long long)st.st_size);
-        if (!with_body || st.st_size == 0 ||
-            evbuffer_add_file(bufferevent_get_output(client->stream), fd, 0, st.st_size) < 0)
-            close(fd);
-    }
-    mem_free(full);
-}
-
-/* Whether the Host header names this server: its address, or the machine itself. */
-static int is_for_us(const struct web *web, const char *request)
-{
-    const char *const names[] = { web->host, "localhost", "127.0.0.1", "[::1]" };
-    const char *line = strcasestr(request, "\r\nhost:");
-    if (!line)
+    if (host.length >= sizeof text)
         return 0;
-    line += strlen("\r\nhost:");
-    line += strspn(line, " ");
-    size_t length = strcspn(line, "\r");
-    const char *colon = memchr(line, ':', length);
-    if (*line != '[' && colon)
-        length = (size_t)(colon - line);
-    else if (*line == '[')
-        length = strcspn(line, "]\r") + 1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strlen(names[i]) == length && strncasecmp(line, names[i], length) == 0)
+    memcpy(text, host.at, host.length);
+    text[host.length] = '\0';
+    return address_of(text, 0, &address) != 0;
+}
+
+static int is_ours(const struct web_server *server, struct web_span host)
+{
+    const struct web *web = (const struct web *)server;
+    if (!host.at)
+        return 0;
+    host = without_port(host);
+    if (is_numeric(host))
+        return 1;
+    list_each (it, &web->names) {
+        const struct name *name = list_entry(it, struct name, node);
+        if (strlen(name->text) == host.length && strncasecmp(name->text, host.at, host.length) == 0)
             return 1;
     }
     return 0;
 }
 
-static void answer(struct client *client, const char *request)
+static void has_room(struct web_server *server)
 {
-    char method[8], path[PATH_LIMIT];
-    if (sscanf(request, "%7[A-Z] %511[^ ?#\r\n]", method, path) != 2)
-        refuse(client, "400 Bad Request");
-    else if (!is_for_us(client->web, request))
-        refuse(client, "403 Forbidden");
-    else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        refuse(client, "405 Method Not Allowed");
-    else
-        send_file(client, path, method[0] == 'G');
-}
-
-static void on_read(struct bufferevent *stream, void *arg)
-{
-    struct client *client = arg;
-    struct evbuffer *input = bufferevent_get_input(stream);
-    if (client->answered)
-        return;
-    struct evbuffer_ptr end = evbuffer_search(input, "\r\n\r\n", 4, NULL);
-    size_t length = evbuffer_get_length(input);
-    if (end.pos < 0) {
-        if (length > HEAD_LIMIT)
-            refuse(client, "431 Request Header Fields Too Large");
-        return;
-    }
-    char *request = mem_alloc(length + 1);
-    evbuffer_copyout(input, request, length);
-    request[length] = '\0';
-    answer(client, request);
-    mem_free(request);
-}
-
-/* All has been written. */
-static void on_write(struct bufferevent *stream, void *arg)
-{
-    struct client *client = arg;
-    if (client->answered && evbuffer_get_length(bufferevent_get_output(stream)) == 0)
-        client_free(client);
-}
-
-static void on_event(struct bufferevent *stream, short what, void *arg)
-{
-    (void)stream;
-    (void)what;
-    client_free(arg);
+    struct web *web = (struct web *)server;
+    if (!web->closing)
+        evconnlistener_enable(web->listener);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
                       int length, void *arg)
 {
-    static const struct timeval timeout = { .tv_sec = TIMEOUT_SECONDS };
-    (void)from;
+    struct web *web = arg;
     (void)length;
-    struct event_base *base = evconnlistener_get_base(listener);
-    struct bufferevent *stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (!stream) {
-        close(fd);
-        return;
-    }
-    struct client *client = mem_zalloc(sizeof *client);
-    client->web = arg;
-    client->stream = stream;
-    list_append(&client->web->clients, &client->node);
-    bufferevent_setcb(stream, on_read, on_write, on_event, client);
-    bufferevent_set_timeouts(stream, &timeout, &timeout);
-    bufferevent_enable(stream, EV_READ | EV_WRITE);
+    web_conn_new(&web->server, fd, from);
+    if (web->server.count >= web->server.limits.connections && !web_conn_evict(&web->server))
+        evconnlistener_disable(listener); /* who comes now waits until another goes */
 }
 
-struct web *web_new(struct loop *loop, const char *dir, const char *host, int port, struct err *e)
+static void on_pause_over(void *arg)
+{
+    has_room(arg);
+}
+
+/* No descriptor is left, most likely. Without a pause the loop would ask again and again. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    struct web *web = arg;
+    web_conn_evict(&web->server);
+    evconnlistener_disable(listener);
+    loop_timer_start(&web->pause, pause_seconds);
+}
+
+static void set_limits(struct web_limits *limits)
+{
+    const struct web_limits given = *limits;
+    limits->head = given.head ? given.head : HEAD_LIMIT;
+    limits->connections = given.connections > 0 ? given.connections : CONNECTIONS;
+    limits->head_seconds = given.head_seconds > 0 ? given.head_seconds : 10;
+    limits->body_seconds = given.body_seconds > 0 ? given.body_seconds : 30;
+    limits->idle_seconds = given.idle_seconds > 0 ? given.idle_seconds : 60;
+    limits->write_seconds = given.write_seconds > 0 ? given.write_seconds : 30;
+}
+
+struct web *web_new(struct loop *loop, const char *host, int port, const struct web_limits *limits,
+                    web_fn fn, void *arg, struct err *e)
 {
     union address address;
     int length = address_of(host, port, &address);
@@ -209,21 +123,37 @@ struct web *web_new(struct loop *loop, const char *dir, const char *host, int po
         return NULL;
     }
     struct web *web = mem_zalloc(sizeof *web);
-    list_init(&web->clients);
+    struct web_server *server = &web->server;
+    *server = (struct web_server){ .loop = loop, .limits = *limits, .fn = fn, .arg = arg };
+    server->is_ours = is_ours;
+    server->has_room = has_room;
+    set_limits(&server->limits);
+    list_init(&server->connections);
+    list_init(&web->names);
+    loop_timer_init(&web->pause, loop, on_pause_over, web);
     web->listener =
         evconnlistener_new_bind(loop_base(loop), on_accept, web,
                                 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
                                 -1, &address.any, length);
     if (!web->listener) {
         err_sys(e, CODE_IO, "cannot listen there");
+        err_at(e, host, port);
         mem_free(web);
         return NULL;
     }
-    web->dir = mem_printf("%s", dir);
-    web->host =
-        address.any.sa_family == AF_INET ? mem_printf("%s", host) : mem_printf("[%s]", host);
+    evconnlistener_set_error_cb(web->listener, on_accept_error);
     web->port = address_port(evconnlistener_get_fd(web->listener));
+    web_allow(web, "localhost");
     return web;
+}
+
+void web_allow(struct web *web, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct name *added = mem_alloc(sizeof *added + size);
+    memcpy(added->text, name, size);
+    list_init(&added->node);
+    list_append(&web->names, &added->node);
 }
 
 int web_port(const struct web *web)
@@ -231,14 +161,20 @@ int web_port(const struct web *web)
     return web->port;
 }
 
+int web_connections(const struct web *web)
+{
+    return web->server.count;
+}
+
 void web_free(struct web *web)
 {
     if (!web)
         return;
-    list_each (it, &web->clients)
-        client_free(list_entry(it, struct client, node));
+    web->closing = 1;
+    loop_timer_stop(&web->pause);
+    web_conn_close_all(&web->server);
     evconnlistener_free(web->listener);
-    mem_free(web->dir);
-    mem_free(web->host);
+    list_each (it, &web->names)
+        mem_free(list_entry(it, struct name, node));
     mem_free(web);
 }

@@ -53,6 +53,23 @@ local function generate(job)
   return ok and 0 or 1
 end
 
+local types = { html = "text/html; charset=utf-8", json = "application/json", js = "text/javascript", css = "text/css",
+  svg = "image/svg+xml", sql = "text/plain; charset=utf-8" }
+
+-- Answers with one file of a folder. Only plain names between slashes: nothing hidden, nothing above.
+local function answer_file(dir, request, answer)
+  local path = request.path == "/" and "/index.html" or request.path
+  local fields = { { "Cache-Control", "no-store" }, { "X-Content-Type-Options", "nosniff" } }
+  if request.method ~= "GET" and request.method ~= "HEAD" then
+    fields[3] = { "Allow", "GET, HEAD" }
+    return answer:reply(405, fields, "405 Method Not Allowed\n")
+  end
+  fields[3] = { "Content-Type", types[path:match "%.(%w+)$"] or "application/octet-stream" }
+  if path:find "^[%w._/-]+$" and not path:find "/[./]" and answer:file(200, fields, dir .. path) then return end
+  fields[3] = { "Content-Type", "text/plain" }
+  answer:reply(404, fields, "404 Not Found\n")
+end
+
 -- Serves the folder of artifacts until Ctrl-C. The page opens from disk as well; this is for browsers elsewhere,
 -- through a tunnel, and for tools that want an address.
 local function serve(job)
@@ -66,7 +83,8 @@ local function serve(job)
   end
   if given.port > 65535 then err.raise { code = 101, message = "--port needs a port, at most 65535" } end
   local loop = require "dex.loop"
-  local server <close> = require("dex.web").serve(dir, given.host, given.port)
+  local server <close> = require("dex.web").listen { host = given.host, port = given.port,
+    handler = function(request, answer) answer_file(dir, request, answer) end }
   job.report:log("info", ("serving the documentation at http://%s:%d: Ctrl-C ends it"):format(given.host,
     server:port()))
   local waiting = loop.spawn(function()

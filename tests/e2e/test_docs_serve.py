@@ -54,7 +54,7 @@ def test_nothing_else_is_served(served, path):
 def test_wrong_requests(served):
     _, port, _ = served
     assert get(port, "/", "POST")[0] == 405
-    assert get(port, "/", Host="evil.example")[0] == 403
+    assert get(port, "/", Host="evil.example")[0] == 421
     assert get(port, "/", Host="localhost")[0] == 200
     for sent, answer in ((b"nonsense\r\n\r\n", b" 400 "), (b"GET / HTTP/1.1\r\nA: " + b"x" * 20000, b" 431 ")):
         with socket.create_connection(("127.0.0.1", port), 20) as s:
