@@ -22,6 +22,7 @@ struct pool {
     int retries, tried;
     struct loop_timer again; /* runs while a retry is waited for */
     int pausing;
+    int holders;                                   /* pool_hold */
     struct list connecting, idle, leased, leaving; /* of struct db_conn */
     struct list waiters;
 };
@@ -309,6 +310,21 @@ void pool_release(struct pool *pool, struct db_conn *conn)
 void pool_cancel_one(struct pool *pool, struct db_conn *conn)
 {
     pool->adapter->cancel(conn);
+}
+
+void pool_hold(struct pool *pool)
+{
+    pool->holders++;
+}
+
+void pool_let_go(struct pool *pool)
+{
+    pool->holders--;
+}
+
+int pool_is_held(const struct pool *pool)
+{
+    return pool->holders > 0;
 }
 
 const struct adapter *pool_adapter(const struct pool *pool)

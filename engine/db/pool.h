@@ -47,6 +47,14 @@ void pool_release(struct pool *pool, struct db_conn *conn);
 /* Cancels the statement that runs on a leased connection. Does not wait. */
 void pool_cancel_one(struct pool *pool, struct db_conn *conn);
 
+/*
+ * Says that somebody goes on working with the pool's connections, until pool_let_go: whoever owns
+ * the pool frees it only after that.
+ */
+void pool_hold(struct pool *pool);
+void pool_let_go(struct pool *pool);
+int pool_is_held(const struct pool *pool);
+
 /* What its connections are asked through. */
 const struct adapter *pool_adapter(const struct pool *pool);
 

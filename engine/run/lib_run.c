@@ -158,6 +158,8 @@ static void store_values(lua_State *L, struct run *run)
     lua_rawseti(L, -2, RUN_HANDLERS);
     lua_newtable(L);
     lua_rawseti(L, -2, RUN_COUNTS);
+    lua_getfield(L, ARG_OPTIONS, "owner");
+    lua_rawseti(L, -2, RUN_OWNER);
     lua_rawsetp(L, LUA_REGISTRYINDEX, run);
 }
 
@@ -183,9 +185,9 @@ static const double *read_nodes(lua_State *L, struct run *run)
 }
 
 /*
- * run.execute{nodes=, threads=, pool=, fail_fast=, handlers=} -> summary. Waits until every node is
- * reported or skipped. Raises for wrong arguments, a cycle, and the error of a report or skip
- * handler.
+ * run.execute{nodes=, threads=, pool=, fail_fast=, handlers=, owner=} -> summary. Waits until every
+ * node is reported or skipped. `owner` is any value that tells the run from others. Raises for
+ * wrong arguments, a cycle, and the error of a report or skip handler.
  */
 static int run_execute(lua_State *L)
 {
@@ -214,12 +216,28 @@ static int run_execute(lua_State *L)
     return task_wait(L, leave, run, ended, 0);
 }
 
-/* run.cancel(reason): what SIGINT and SIGTERM do, to every run that is under way. Does not wait. */
+/* Whether the run belongs to whom the value at `index` says, which may be nil: to anybody. */
+static int is_of(lua_State *L, const struct run *run, int index)
+{
+    run_push(run, L, RUN_OWNER);
+    int same = lua_isnoneornil(L, index) || lua_rawequal(L, -1, index);
+    lua_pop(L, 1);
+    return same;
+}
+
+/*
+ * run.cancel(reason, owner): what SIGINT and SIGTERM do, to every run that is under way, or to
+ * those of one owner. Does not wait.
+ */
 static int cancel(lua_State *L)
 {
     const char *reason = luaL_optstring(L, 1, "cancelled");
-    list_each (place, active_runs(L))
-        run_cancel(list_entry(place, struct run, place), reason);
+    lua_settop(L, 2);
+    list_each (place, active_runs(L)) {
+        struct run *run = list_entry(place, struct run, place);
+        if (is_of(L, run, 2))
+            run_cancel(run, reason);
+    }
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "base/mem.h"
+#include "db/pool.h"
 #include "run/node_run.h"
 
 /* Seconds after which those that still run after a cancellation are asked again. */
@@ -71,6 +72,14 @@ static int is_over(const struct run *run)
            run->told_count == run->skipped_count;
 }
 
+/* From here on the pool may be freed. */
+static void let_pool_go(struct run *run)
+{
+    if (run->holds_pool)
+        pool_let_go(run->pool);
+    run->holds_pool = 0;
+}
+
 /* Whoever calls this touches the run no more: the waiter may let it be collected. */
 static void end_if_over(struct run *run)
 {
@@ -83,6 +92,7 @@ static void end_if_over(struct run *run)
     for (int i = 0; i < run->slot_count; i++)
         task_free(run->slots[i].task);
     task_free(run->teller);
+    let_pool_go(run);
     struct task *waiter = run->waiter;
     run->waiter = NULL;
     if (waiter) {
@@ -102,6 +112,7 @@ void run_fini(struct run *run)
         for (int i = 0; i < run->slot_count; i++)
             node_run_drop(&run->slots[i]);
     }
+    let_pool_go(run);
     sched_free(run->sched);
     run->sched = NULL;
     dag_free(run->dag);
@@ -249,6 +260,9 @@ void run_start(struct run *run, struct vm *vm, const double *weights, int thread
     loop_timer_init(&run->tick, vm_loop(vm), on_tick, run);
     run->sched = sched_new(run->dag, weights, threads, on_skip, run);
     run->over = is_over(run);
+    run->holds_pool = run->pool && !run->over;
+    if (run->holds_pool)
+        pool_hold(run->pool);
     fill(run);
 }
 

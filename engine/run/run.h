@@ -26,6 +26,7 @@ enum run_value {
     RUN_HANDLERS, /* functions by phase name */
     RUN_COUNTS,   /* number of nodes by status, filled as they end */
     RUN_DEFECT,   /* the first error of a handler that may not fail (report, skip) */
+    RUN_OWNER,    /* whose it is, for who cancels some of the runs: any value, or nil */
     RUN_REASON    /* of the cancellation, a string */
 };
 
@@ -43,6 +44,7 @@ struct run {
     struct vm *vm;
     struct dag *dag;   /* owned; frozen, without a cycle */
     struct pool *pool; /* NULL: no node gets a connection */
+    int holds_pool;    /* pool_hold, while nodes may run */
     struct sched *sched;
     struct node_run *slots; /* one for each thread */
     int slot_count;

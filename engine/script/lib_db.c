@@ -21,7 +21,7 @@ static const char pools_key;
 static struct db_pool_object *check_object(lua_State *L, int index)
 {
     struct db_pool_object *object = luaL_checkudata(L, index, LIB_DB_POOL);
-    if (!object->pool)
+    if (!object->pool || object->closing)
         lua_err_misuse(L, DB_MISUSE, "this pool of connections is closed");
     return object;
 }
@@ -211,11 +211,8 @@ static int pool_object_counts(lua_State *L)
     return 1;
 }
 
-/*
- * pool:close(): closes every connection. Nobody may be waiting on one of them, or for one. Harmless
- * when done twice. Does not wait.
- */
-static int pool_object_close(lua_State *L)
+/* Nobody refers to it any more, or all that worked with it has ended. */
+static int pool_object_gc(lua_State *L)
 {
     struct db_pool_object *object = luaL_checkudata(L, 1, LIB_DB_POOL);
     list_each (place, &object->conns) {
@@ -226,6 +223,22 @@ static int pool_object_close(lua_State *L)
     object->pool = NULL;
     lib_db_drop_notices(object);
     return 0;
+}
+
+/*
+ * pool:close(): closes every connection. Nobody may be waiting on one of them, or for one. When a
+ * run is still at work with them, the pool takes no new work, and its connections are closed when
+ * that run has ended and nobody refers to the pool any more. Harmless when done twice. Does not
+ * wait.
+ */
+static int pool_object_close(lua_State *L)
+{
+    struct db_pool_object *object = luaL_checkudata(L, 1, LIB_DB_POOL);
+    if (object->pool && pool_is_held(object->pool)) {
+        object->closing = 1;
+        return 0;
+    }
+    return pool_object_gc(L);
 }
 
 static void open_pools(lua_State *L)
@@ -240,7 +253,7 @@ static void open_pools(lua_State *L)
     lua_pushcfunction(L, lease_gc);
     lua_setfield(L, -2, "__gc");
     luaL_newmetatable(L, LIB_DB_POOL);
-    lua_pushcfunction(L, pool_object_close);
+    lua_pushcfunction(L, pool_object_gc);
     lua_setfield(L, -2, "__gc");
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

@@ -14,6 +14,7 @@
 /* A pool. User value 1: the function for notices. */
 struct db_pool_object {
     struct pool *pool;   /* NULL when closed */
+    int closing;         /* it was closed while a run was still at work: pool_hold */
     struct list conns;   /* of struct db_conn_object */
     struct list notices; /* that nobody was told yet: lib_db_conn.c */
 };
