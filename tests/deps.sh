@@ -23,12 +23,12 @@ look_build() {
   tool make make
   if ! command -v "${PKG_CONFIG:-pkg-config}" > /dev/null 2>&1; then
     need pkg-config "where libraries are"
-    set -- lua libpq yaml-0.1 libevent_core libcrypto libpcre2-8 libxxhash libedit
-  elif "${PKG_CONFIG:-pkg-config}" --exists lua5.4 libpq yaml-0.1 libevent_core libcrypto libpcre2-8 libxxhash libedit; then
+    set -- lua libpq yaml-0.1 libevent_core libcrypto libpcre2-8 libxxhash libedit sqlite3
+  elif "${PKG_CONFIG:-pkg-config}" --exists lua5.4 libpq yaml-0.1 libevent_core libcrypto libpcre2-8 libxxhash libedit sqlite3; then
     set --
   else
     set --
-    for name in libpq yaml-0.1 libevent_core libcrypto libpcre2-8 libxxhash libedit; do
+    for name in libpq yaml-0.1 libevent_core libcrypto libpcre2-8 libxxhash libedit sqlite3; do
       "${PKG_CONFIG:-pkg-config}" --exists $name || set -- "$@" $name
     done
     for name in lua5.4 lua-5.4 lua54; do
@@ -44,6 +44,7 @@ look_build() {
       libcrypto) need libssl-dev "checksums" ;;
       libpcre2-8) need libpcre2-dev "regular expressions" ;;
       libedit) need libedit-dev "editing lines at the prompt" ;;
+      sqlite3) need libsqlite3-dev "the history of runs" ;;
       libxxhash) need libxxhash-dev "checksums of what was read" ;;
     esac
   done

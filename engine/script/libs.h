@@ -19,11 +19,13 @@ int luaopen_dex_limits(lua_State *L);
 int luaopen_dex_loop(lua_State *L);
 int luaopen_dex_re(lua_State *L);
 int luaopen_dex_socket(lua_State *L);
+int luaopen_dex_sqlite(lua_State *L);
 int luaopen_dex_tags(lua_State *L);
 int luaopen_dex_term(lua_State *L);
 int luaopen_dex_text(lua_State *L);
 int luaopen_dex_time(lua_State *L);
 int luaopen_dex_uuid(lua_State *L);
+int luaopen_dex_watch(lua_State *L);
 int luaopen_dex_web(lua_State *L);
 int luaopen_dex_yaml(lua_State *L);
 

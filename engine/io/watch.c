@@ -1,0 +1,71 @@
+#include "io/watch.h"
+
+#include <errno.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/loop.h"
+
+enum { CODE_FILE = 110, CODE_SYSTEM = 902, ROOM = 4096 };
+
+struct watch {
+    int fd;
+    struct event *event;
+    watch_fn fn;
+    void *arg;
+};
+
+/* What happened is of no interest, that something did is: all that is queued is one call. */
+static void on_touch(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct watch *watch = arg;
+    char room[ROOM];
+    int any = 0;
+    while (read(fd, room, sizeof room) > 0)
+        any = 1;
+    if (any)
+        watch->fn(watch->arg);
+}
+
+struct watch *watch_new(struct loop *loop, const char *path, watch_fn fn, void *arg, struct err *e)
+{
+    struct watch *watch = mem_zalloc(sizeof *watch);
+    watch->fn = fn;
+    watch->arg = arg;
+    watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (watch->fd < 0) {
+        err_sys(e, CODE_SYSTEM, "cannot watch files (inotify)");
+        err_hint(e, "more may be allowed: fs.inotify.max_user_instances");
+        goto fail;
+    }
+    if (inotify_add_watch(watch->fd, path, IN_MODIFY | IN_ATTRIB) < 0) {
+        int no_room = errno == ENOSPC || errno == ENOMEM;
+        err_sys(e, no_room ? CODE_SYSTEM : CODE_FILE, "cannot watch the file");
+        err_at(e, path, 0);
+        if (no_room)
+            err_hint(e, "more may be allowed: fs.inotify.max_user_watches");
+        goto fail;
+    }
+    watch->event = event_new(loop_base(loop), watch->fd, EV_READ | EV_PERSIST, on_touch, watch);
+    if (!watch->event || event_add(watch->event, NULL) < 0) {
+        err_set(e, CODE_SYSTEM, "cannot watch files");
+        goto fail;
+    }
+    return watch;
+fail:
+    watch_free(watch);
+    return NULL;
+}
+
+void watch_free(struct watch *watch)
+{
+    if (!watch)
+        return;
+    if (watch->event)
+        event_free(watch->event);
+    if (watch->fd >= 0)
+        close(watch->fd);
+    mem_free(watch);
+}
