@@ -12,7 +12,7 @@ M.ranges = {
   { 3, "The graph and selection" },
   { 4, "The database" },
   { 5, "Hooks" },
-  { 6, "Operations" },
+  { 6, "Operations and flows" },
   { 9, "Inside of dex-lua" },
 }
 
@@ -271,6 +271,20 @@ M.codes = {
     "Its last line is in the message; its output, with the traceback, in the log." },
   [608] = { "The Python interpreter cannot be started.",
     "`python:` in dbt_project.yml names an interpreter or the folder of a virtual environment." },
+  [610] = { "A flow, or the file of one, is declared wrongly.",
+    "The message names the keys and values that there are: `dex-lua help flows`." },
+  [611] = { "A node of a flow is declared wrongly.", "`dex-lua help flows` has what each kind of node takes." },
+  [612] = { "What a node of a flow needs is not there, comes in a circle, or has not run before it.",
+    "`needs` names nodes of the same flow; a sub-flow may not lead back to the flow that runs it." },
+  [613] = { "A node of a flow names an operation, flow, pool, selector or argument that there is not.",
+    "`dex-lua operation ls` and `dex-lua flow ls` list them; pools stand under `pools:` of a flow file." },
+  [614] = { "The schedule of a flow is wrong, or names a time that never comes.",
+    "`dex-lua help schedules` has `every`, `at`, `on` and cron; `dex-lua flow next` shows the times that come." },
+  [615] = { "There is no time zone of this name, or the system has no zone data.",
+    "Names are such as Europe/Berlin; the package tzdata has them." },
+  [616] = { "There is no flow of this name.", "`dex-lua flow ls` lists the flows; they are files below flows/." },
+  [619] = { "A warning: the selection of a transformation finds nothing.",
+    "Look at its `select` with `dex-lua ls --select ...`; the node will have nothing to do." },
 
   -- Inside
   [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..

@@ -13,7 +13,7 @@ local opt = value.opt
 M.names = { "description", "parameters", "tags", "meta", "transaction", "timeout", "retries", "confirm", "targets",
   "jinja", "python", "depends_on", "hooks", "enabled" }
 
-local units = { [""] = 1, ms = 0.001, s = 1, m = 60, min = 60, h = 3600 }
+local units = { [""] = 1, ms = 0.001, s = 1, m = 60, min = 60, h = 3600, d = 86400 }
 
 --- Seconds of a number, or of a text such as 5m; nil when it is neither.
 ---@param v any

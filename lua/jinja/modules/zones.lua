@@ -75,14 +75,27 @@ local function instance(rules, kind)
   return z
 end
 
+--- What the system's file says of a zone, nil when there is none. Times are seconds since 1970 in UTC; `types[i]` is
+--- the index in `kinds` of what holds from `times[i]` on, `footer` the rule for later times (POSIX TZ), or nil.
+---@param name string
+---@return {times: integer[], types: integer[], kinds: {offset: integer, isdst: boolean, name: string}[], footer?: string}|nil
+function M.rules(name)
+  local data = read(name)
+  if not data then return nil end
+  local rules, after = block(data, 1, 4)
+  if data:byte(5) >= 50 then
+    rules, after = block(data, after, 8)
+    rules.footer = data:match("^\n([^\n]+)\n", after)
+  end
+  return rules
+end
+
 --- A zone by name, nil when there is none. Its own offset is its first one, as in pytz.
 ---@param name string
 function M.find(name)
   if zones[name] then return zones[name] end
-  local data = read(name)
-  if not data then return nil end
-  local rules, after = block(data, 1, 4)
-  if data:byte(5) >= 50 then rules = block(data, after, 8) end
+  local rules = M.rules(name)
+  if not rules then return nil end
   rules.zone, rules.instances = name, {}
   if #rules.times == 0 then rules.single = true end
   local z = instance(rules, rules.kinds[1])
