@@ -286,6 +286,19 @@ M.codes = {
   [619] = { "A warning: the selection of a transformation finds nothing.",
     "Look at its `select` with `dex-lua ls --select ...`; the node will have nothing to do." },
 
+  -- The history of runs, .dex/state.db
+  [650] = { "The history cannot be opened or written.", "See whose the folder .dex is, and its permissions." },
+  [651] = { "Another process holds the history for too long.", "Try again; `dex-lua state vacuum` may be at work." },
+  [652] = { "There is no room for the history, or its disk fails.", "See how much room the disk has left." },
+  [653] = { "The history is damaged, or the file is none of SQLite's.",
+    "`dex-lua state check` shows what is wrong. Moved away, .dex/state.db is made anew." },
+  [654] = { "A newer dex-lua has written the history.", "Use that one, or move .dex/state.db away." },
+  [655] = { "The history has no such run, or no such task of a run.", "`dex-lua history` lists the runs." },
+  [656] = { "The status of a run or a task cannot become what is asked.",
+    "The message says what it may become. What has ended stays: a rerun makes a new run." },
+  [657] = { "The settings of the history are wrong.",
+    "`dex: {history: {keep_days: 90, keep_runs: 100000, keep_log_days: 14}}` in dbt_project.yml." },
+
   -- Inside
   [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..
     "what --debug shows." },

@@ -1,0 +1,276 @@
+--- The part of the store that is about the tasks of runs, their phases, hooks and logs: methods of lua/state/init.lua's
+--- store.
+
+local err = require "err"
+local json = require "dex.json"
+local status = require "state.status"
+local value = require "jinja.value"
+local values = require "state.values"
+
+local M = {}
+
+--- The short number of a node, which stands for its unique_id in the tables.
+---@param unique_id string|nil
+---@return integer|nil
+function M:node(unique_id)
+  if not unique_id then return nil end
+  local id = self.nodes[unique_id]
+  if not id then
+    id = self.db:value("select id from nodes where unique_id = ?1", unique_id)
+    if not id then
+      self.db:exec("insert into nodes (unique_id) values (?1)", unique_id)
+      id = self.db:last_id()
+    end
+    self.nodes[unique_id] = id
+  end
+  return id
+end
+
+-- name -> position of a run's tasks
+local function positions_of(self, seq)
+  local positions = self.positions[seq]
+  if not positions then
+    positions = {}
+    for row in self.db:each("select name, position from tasks where run = ?1", seq) do
+      positions[row.name] = row.position
+    end
+    self.positions[seq] = positions
+  end
+  return positions
+end
+
+local function position(self, seq, run_id, name)
+  local at = positions_of(self, seq)[name]
+  if not at then -- another process may have added it
+    self.positions[seq] = nil
+    at = positions_of(self, seq)[name]
+  end
+  if at then return at end
+  local names = {}
+  for known in pairs(positions_of(self, seq)) do names[#names + 1] = known end
+  err.raise { code = 655, message = ("run %s has no task '%s'"):format(run_id, name),
+    hint = err.did_you_mean(name, names) }
+end
+
+local insert = [[insert into tasks (run, position, name, kind, node, label, needs, status)
+  values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)]]
+
+--- Adds tasks to a run, behind those that it has.
+---@param run_id string
+---@param list {name: string, kind: string|nil, node_id: string|nil, label: string|nil, needs: string[]|nil, status:
+---  string|nil}[] `status`: waiting unless given
+function M:add_tasks(run_id, list)
+  self:batch(function()
+    local seq = self:seq(run_id)
+    local positions, db = positions_of(self, seq), self.db
+    local last = db:value("select max(position) from tasks where run = ?1", seq) or 0
+    for i, task in ipairs(list) do
+      local needs = task.needs
+      if type(needs) == "table" then needs = needs[1] and values.to_json(needs) or nil end
+      db:exec(insert, seq, last + i, task.name, task.kind, self:node(task.node_id), task.label, needs,
+        task.status or "waiting")
+      positions[task.name] = last + i
+    end
+    self:add_event(run_id, nil, "tasks", { count = #list })
+  end)
+end
+
+-- status -> SQL that gives it to a task that may have it
+local updates = {}
+
+local function update_of(which, to, is_start, is_end)
+  local key = which .. to
+  local sql = updates[key]
+  if sql then return sql end
+  local before = status.before(which, to)
+  local quoted = {}
+  for i, name in ipairs(before) do quoted[i] = "'" .. name .. "'" end
+  local marks = which == "marks"
+  sql = ([[update tasks set status = '%s', attempt = coalesce(?3, %s), started_at = %s, ended_at = %s, message = %s,
+      response = coalesce(?7, response), rows = coalesce(?8, rows), result = coalesce(?9, result),
+      phases = coalesce(?10, phases), marked_by = coalesce(?11, marked_by)
+    where run = ?1 and position = ?2 and ?12 > 0 and status in (%s)
+    returning attempt, started_at, ended_at, message, rows]]):format(to, is_start and "attempt + 1" or "attempt",
+    is_start and "coalesce(?4, ?12)" or "coalesce(?4, started_at)",
+    not is_end and "null" or marks and "coalesce(?5, ended_at, ?12)" or "coalesce(?5, ?12)",
+    marks and "coalesce(?6, message)" or "?6", table.concat(quoted, ", "))
+  updates[key] = sql
+  return sql
+end
+
+local function refuse(self, which, seq, at, name, to)
+  local now = self.db:value("select status from tasks where run = ?1 and position = ?2", seq, at)
+  error(status.refused(which, ("task '%s'"):format(name), now or "gone", to), 0)
+end
+
+-- An attempt that has ended stays beside the task, which shows the one that follows.
+local attempt_of = [[insert or replace into attempts (run, task, attempt, started_at, ended_at, status, message)
+  select run, name, attempt, started_at, coalesce(?3, ?5), ?4, coalesce(?6, message) from tasks
+  where run = ?1 and position = ?2]]
+
+local quote = json.encode
+
+--- What an event says of a task, as JSON, made by hand: there are many.
+---@param to string
+---@param row {attempt: integer, started_at: integer|nil, ended_at: integer|nil, message: string|nil, rows: integer|nil}
+---@param more? string further members, each with a comma before it
+---@return string
+function M.task_told(to, row, more)
+  local started, ended = row.started_at, row.ended_at
+  return ('{"status":"%s","attempt":%d%s%s%s%s%s}'):format(to, row.attempt,
+    started and (',"started_at":"%s"'):format(values.iso(started)) or "",
+    ended and (',"ended_at":"%s"%s'):format(values.iso(ended),
+      started and (',"duration":%.6f'):format((ended - started) / 1e6) or "") or "",
+    row.message and ',"message":' .. quote(row.message) or "", row.rows and (',"rows":%d'):format(row.rows) or "",
+    more or "")
+end
+
+--- Changes the status of a task and whatever else `fields` says. One that begins to run gets `started_at` now and the
+--- next `attempt`, one that ends `ended_at` now, unless they are given. Raises 656 when the status cannot follow the
+--- one that it has.
+---@param run_id string
+---@param name string
+---@param to string
+---@param fields? {attempt: integer|nil, started_at: integer|nil, ended_at: integer|nil, message: string|nil, response:
+---  string|nil, rows: integer|nil, result: any, phases: table|nil, marked_by: string|nil} `marked_by`: a person has
+---  done it, to a task that does not run
+function M:set_task(run_id, name, to, fields)
+  status.check("tasks", to)
+  fields = fields or {}
+  local which = fields.marked_by and "marks" or "tasks"
+  local phases = fields.phases
+  if type(phases) == "table" then phases = values.to_json(phases) end
+  self:batch(function()
+    local seq = self:seq(run_id)
+    local at, now, db = position(self, seq, run_id, name), values.now(), self.db
+    local row = db:row(update_of(which, to, to == "running", status.is_final("tasks", to)), seq, at,
+      fields.attempt, fields.started_at, fields.ended_at, fields.message, fields.response, fields.rows,
+      values.to_json(fields.result), phases, fields.marked_by, now)
+    if not row then refuse(self, which, seq, at, name, to) end
+    if to == "retrying" then
+      db:exec(attempt_of, seq, at, fields.ended_at, "failed", now, fields.message)
+    elseif row.attempt > 1 and status.is_final("tasks", to) and which == "tasks" then
+      db:exec(attempt_of, seq, at, fields.ended_at, to, now, fields.message)
+    end
+    self:add_event(run_id, name, "task", M.task_told(to, row))
+  end)
+end
+
+--- Adds a phase that has ended to a task.
+---@param run_id string
+---@param name string of the task
+---@param phase string
+---@param started_at integer
+---@param duration integer microseconds
+function M:add_phase(run_id, name, phase, started_at, duration)
+  self:batch(function()
+    local seq = self:seq(run_id)
+    self.db:exec([[update tasks set phases = json_insert(coalesce(phases, '[]'), '$[#]',
+        json_array(?3, ?4, ?5)) where run = ?1 and position = ?2]], seq, position(self, seq, run_id, name), phase,
+      started_at, duration)
+    self:add_event(run_id, name, "phase", { phase = phase, started_at = values.iso(started_at),
+      duration = duration / 1e6 })
+  end)
+end
+
+local insert_hook = [[insert into hooks (run, task, phase, position, name, file, line, status, started_at, duration,
+  message) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)]]
+
+--- Adds a hook that has run.
+---@param run_id string
+---@param task string|nil the name of its task; nil for hooks of the run
+---@param hook {phase: string, position: integer|nil, name: string|nil, file: string|nil, line: integer|nil, status:
+---  string, started_at: integer|nil, duration: integer|nil, message: string|nil}
+---@param quiet? boolean no event tells of it: that of its task does
+function M:add_hook(run_id, task, hook, quiet)
+  self:batch(function()
+    self.db:exec(insert_hook, self:seq(run_id), task, hook.phase, hook.position, hook.name, hook.file, hook.line,
+      hook.status, hook.started_at, hook.duration, hook.message)
+    if quiet then return end
+    self:add_event(run_id, task, "hook", M.hook_told(hook))
+  end)
+end
+
+--- What an event says of a hook.
+---@param hook table of add_hook
+---@return table
+function M.hook_told(hook)
+  return { phase = hook.phase, position = hook.position, name = hook.name, status = hook.status, file = hook.file,
+    line = hook.line, started_at = values.iso(hook.started_at), duration = hook.duration and hook.duration / 1e6,
+    message = hook.message }
+end
+
+--- Adds a line of a log; of a very long one only the beginning is kept.
+---@param run_id string
+---@param task string|nil
+---@param level "debug"|"info"|"warn"|"error"
+---@param text string
+---@param at? integer
+function M:add_log(run_id, task, level, text, at)
+  self:batch(function()
+    at = at or values.now()
+    self.db:exec("insert into logs (run, task, at, level, text) values (?1, ?2, ?3, ?4, ?5)", self:seq(run_id), task,
+      at, level, values.line(text))
+    self:add_event(run_id, task, "log", nil, self.db:last_id(), at)
+  end)
+end
+
+-- Reading ------------------------------------------------------------------------------------------------
+
+--- The phases as the table keeps them, [[phase, started_at, duration], ...], by their names.
+local function phases_of(text)
+  local list = {}
+  for i, phase in ipairs(values.from_json(text) or {}) do
+    list[i] = { phase = phase[1], started_at = phase[2], duration = phase[3] }
+  end
+  return list
+end
+
+-- Rows by the task that they belong to; under 0 those of the run.
+local function by_task(rows)
+  local map = {}
+  for _, row in ipairs(rows) do
+    local key = row.task or 0
+    map[key] = map[key] or {}
+    table.insert(map[key], row)
+  end
+  return map
+end
+
+--- The tasks of a run in their order, each with `needs`, `phases` ({phase, started_at, duration}), `hooks` (rows of
+--- add_hook) and `attempts` (rows of those that have ended, when there were several); then the hooks of the run itself.
+---@param run_id string
+---@return table[] tasks
+---@return table[] hooks
+function M:tasks(run_id)
+  local seq, db = self:seq(run_id), self.db
+  local hooks = by_task(db:rows([[select task, phase, position, name, file, line, status, started_at, duration, message
+    from hooks where run = ?1 order by id]], seq))
+  local attempts = by_task(db:rows([[select task, attempt, started_at, ended_at, status, message from attempts
+    where run = ?1 order by task, attempt]], seq))
+  local rows = db:rows([[select tasks.name, tasks.kind, nodes.unique_id as node_id, tasks.label, tasks.needs,
+      tasks.status, tasks.attempt, tasks.started_at, tasks.ended_at, tasks.message, tasks.response, tasks.rows,
+      tasks.result, tasks.phases, tasks.marked_by, tasks.position
+    from tasks left join nodes on nodes.id = tasks.node where tasks.run = ?1 order by tasks.position]], seq)
+  for _, row in ipairs(rows) do
+    row.needs = values.from_json(row.needs) or value.list()
+    row.result = values.from_json(row.result)
+    row.phases = phases_of(row.phases)
+    row.hooks = hooks[row.name] or {}
+    row.attempts = attempts[row.name] or {}
+  end
+  return rows, hooks[0] or {}
+end
+
+--- Lines of a run's log in their order.
+---@param run_id string
+---@param filter? {after: integer|nil, task: string|nil, limit: integer|nil} `after`: an `id`; `limit` 1000
+---@return {id: integer, at: integer, task: string|nil, level: string, text: string}[]
+function M:logs(run_id, filter)
+  filter = filter or {}
+  return self.db:rows([[select id, at, task, level, text from logs
+    where run = ?1 and id > ?2 and (?3 is null or task = ?3) order by id limit ?4]], self:seq(run_id),
+    filter.after or 0, filter.task, filter.limit or 1000)
+end
+
+return M
