@@ -309,6 +309,11 @@ struct child *child_start(struct loop *loop, const struct child_spec *spec, chil
     return child;
 }
 
+pid_t child_pid(const struct child *child)
+{
+    return child->pid;
+}
+
 void child_kill(struct child *child, int number)
 {
     if (child->running)

@@ -69,6 +69,9 @@ struct child *child_start(struct loop *loop, const struct child_spec *spec, chil
 /* Sends a signal to the child, and to its group if it leads one. Nothing happens after its end. */
 void child_kill(struct child *child, int number);
 
+/* The number of its process, which after its end is nobody's. */
+pid_t child_pid(const struct child *child);
+
 /* Frees it; a process that still runs is killed with its group, not told. NULL is allowed. */
 void child_free(struct child *child);
 

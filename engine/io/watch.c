@@ -29,7 +29,8 @@ static void on_touch(evutil_socket_t fd, short what, void *arg)
         watch->fn(watch->arg);
 }
 
-struct watch *watch_new(struct loop *loop, const char *path, watch_fn fn, void *arg, struct err *e)
+static struct watch *start(struct loop *loop, const char *path, uint32_t mask, watch_fn fn,
+                           void *arg, struct err *e)
 {
     struct watch *watch = mem_zalloc(sizeof *watch);
     watch->fn = fn;
@@ -40,9 +41,9 @@ struct watch *watch_new(struct loop *loop, const char *path, watch_fn fn, void *
         err_hint(e, "more may be allowed: fs.inotify.max_user_instances");
         goto fail;
     }
-    if (inotify_add_watch(watch->fd, path, IN_MODIFY | IN_ATTRIB) < 0) {
+    if (inotify_add_watch(watch->fd, path, mask) < 0) {
         int no_room = errno == ENOSPC || errno == ENOMEM;
-        err_sys(e, no_room ? CODE_SYSTEM : CODE_FILE, "cannot watch the file");
+        err_sys(e, no_room ? CODE_SYSTEM : CODE_FILE, "cannot watch it for changes");
         err_at(e, path, 0);
         if (no_room)
             err_hint(e, "more may be allowed: fs.inotify.max_user_watches");
@@ -57,6 +58,18 @@ struct watch *watch_new(struct loop *loop, const char *path, watch_fn fn, void *
 fail:
     watch_free(watch);
     return NULL;
+}
+
+struct watch *watch_new(struct loop *loop, const char *path, watch_fn fn, void *arg, struct err *e)
+{
+    return start(loop, path, IN_MODIFY | IN_ATTRIB, fn, arg, e);
+}
+
+struct watch *watch_folder(struct loop *loop, const char *path, watch_fn fn, void *arg,
+                           struct err *e)
+{
+    const uint32_t mask = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+    return start(loop, path, mask | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR, fn, arg, e);
 }
 
 void watch_free(struct watch *watch)

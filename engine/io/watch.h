@@ -1,6 +1,6 @@
 /*
- * Hears from the system (inotify) that a file was touched: written, or its times set. Linux only;
- * nothing here looks at the clock.
+ * Hears from the system (inotify) that a file was touched: written, or its times set; or that a
+ * folder has changed. Linux only; nothing here looks at the clock.
  */
 #ifndef DEX_IO_WATCH_H
 #define DEX_IO_WATCH_H
@@ -20,6 +20,13 @@ typedef void (*watch_fn)(void *arg);
  */
 MUST_CHECK struct watch *watch_new(struct loop *loop, const char *path, watch_fn fn, void *arg,
                                    struct err *e);
+
+/*
+ * The same for a folder: what is made, written, moved or deleted directly in it. What is written is
+ * told when its writer closes it.
+ */
+MUST_CHECK struct watch *watch_folder(struct loop *loop, const char *path, watch_fn fn, void *arg,
+                                      struct err *e);
 
 /* Ends it: `fn` is not called any more. NULL is allowed. */
 void watch_free(struct watch *watch);

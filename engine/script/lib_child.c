@@ -150,11 +150,7 @@ static int open_pipes(struct run *run, struct loop *loop, int stdio[3])
     return 0;
 }
 
-/*
- * The text of field `input` of the table at 1, in a file without a name: nobody sees what it says,
- * and however long it is, nobody waits. Without the field *fd stays as it is. Gives 0 on failure.
- */
-static int open_input(lua_State *L, int *fd)
+int lib_child_input(lua_State *L, int *fd)
 {
     size_t length;
     if (lua_getfield(L, 1, "input") == LUA_TNIL)
@@ -195,7 +191,7 @@ static int run_child(lua_State *L)
     struct err e = ERR_INIT;
     struct child_spec spec = { .argv = argv, .env = env, .cwd = cwd, .place = CHILD_GROUP };
     spec.stdio[0] = spec.stdio[1] = spec.stdio[2] = CHILD_NULL;
-    if (!open_input(L, &spec.stdio[0]))
+    if (!lib_child_input(L, &spec.stdio[0]))
         err_set(&e, CHILD_CODE, "cannot keep the input of %s: %s", argv[0], strerror(errno));
     else if (open_pipes(run, loop, spec.stdio) < 0)
         err_set(&e, CHILD_CODE, "cannot make a pipe for %s: %s", argv[0], strerror(errno));
@@ -214,12 +210,15 @@ static int run_child(lua_State *L)
 static const luaL_Reg functions[] = {
     { "run", run_child },
     { "start", lib_process_start },
+    { "launch", lib_launch_start },
+    { "signal", lib_launch_signal },
     { NULL, NULL },
 };
 
 int luaopen_dex_child(lua_State *L)
 {
     lib_process_open(L);
+    lib_launch_open(L);
     luaL_newmetatable(L, RUN);
     lua_pushcfunction(L, run_gc);
     lua_setfield(L, -2, "__gc");

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/datagram.h"
 #include "io/peer.h"
 #include "script/libs.h"
 #include "script/lua_err.h"
@@ -286,6 +287,19 @@ static int socket_listen(lua_State *L)
     return 1;
 }
 
+/*
+ * socket.send(path, text): one message to a Unix datagram socket, abstract when the path begins
+ * with @. Raises 110 when nobody takes it. Does not wait.
+ */
+static int socket_send(lua_State *L)
+{
+    size_t length;
+    const char *path = luaL_checkstring(L, 1);
+    const char *text = luaL_checklstring(L, 2, &length);
+    struct err e = ERR_INIT;
+    return datagram_send(path, text, length, &e) < 0 ? lua_err_raise(L, &e) : 0;
+}
+
 static void new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close)
 {
     luaL_newmetatable(L, name);
@@ -310,6 +324,7 @@ int luaopen_dex_socket(lua_State *L)
                                           { NULL, NULL } };
     static const luaL_Reg functions[] = { { "listen", socket_listen },
                                           { "connect", socket_connect },
+                                          { "send", socket_send },
                                           { NULL, NULL } };
     new_class(L, STREAM, streams, stream_close);
     new_class(L, LISTENER, listeners, listener_close);

@@ -24,16 +24,31 @@ static void on_touch(void *arg)
         task_resume(watcher->waiter);
 }
 
-/* watch.file(path) -> watcher. Raises 110 or 902 when it cannot be watched. Does not wait. */
-static int watch_file(lua_State *L)
+static int start(lua_State *L, struct watch *(*watch)(struct loop *, const char *, watch_fn, void *,
+                                                      struct err *))
 {
     const char *path = luaL_checkstring(L, 1);
     struct watcher *watcher = lua_newuserdatauv(L, sizeof *watcher, 0);
     memset(watcher, 0, sizeof *watcher);
     luaL_setmetatable(L, WATCHER);
     struct err e = ERR_INIT;
-    watcher->watch = watch_new(vm_loop(vm_from(L)), path, on_touch, watcher, &e);
+    watcher->watch = watch(vm_loop(vm_from(L)), path, on_touch, watcher, &e);
     return watcher->watch ? 1 : lua_err_raise(L, &e);
+}
+
+/* watch.file(path) -> watcher. Raises 110 or 902 when it cannot be watched. Does not wait. */
+static int watch_file(lua_State *L)
+{
+    return start(L, watch_new);
+}
+
+/*
+ * watch.folder(path) -> watcher of what is made, written, moved or deleted directly in it. Raises
+ * 110 or 902. Does not wait.
+ */
+static int folder(lua_State *L)
+{
+    return start(L, watch_folder);
 }
 
 static void forget_waiter(void *arg)
@@ -95,6 +110,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     { "file", watch_file },
+    { "folder", folder },
     { NULL, NULL },
 };
 

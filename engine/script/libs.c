@@ -7,6 +7,7 @@
 int luaopen_lpeg(lua_State *L);
 
 static const luaL_Reg modules[] = {
+    { "dex.alarm", luaopen_dex_alarm },
     { "dex.cache", luaopen_dex_cache },
     { "dex.child", luaopen_dex_child },
     { "dex.core", luaopen_dex_core },

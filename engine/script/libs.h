@@ -4,6 +4,7 @@
 
 #include <lua.h>
 
+int luaopen_dex_alarm(lua_State *L);
 int luaopen_dex_cache(lua_State *L);
 int luaopen_dex_child(lua_State *L);
 int luaopen_dex_core(lua_State *L);

@@ -127,7 +127,10 @@ function actions.ls(job)
   return 0
 end
 
-local function parameter_line(parameter)
+--- A parameter as `operation show` and `flow show` print it.
+---@param parameter dex.Parameter
+---@return string
+function M.parameter_line(parameter)
   local words = { parameter.type }
   if parameter.required then words[#words + 1] = "required" end
   if parameter.secret then words[#words + 1] = "secret" end
@@ -177,7 +180,7 @@ function actions.show(job)
   out(table.concat(setting_lines(operation), "\n"))
   if operation.parameters and #operation.parameters > 0 then
     out("parameters:")
-    for _, parameter in ipairs(operation.parameters) do out(parameter_line(parameter)) end
+    for _, parameter in ipairs(operation.parameters) do out(M.parameter_line(parameter)) end
   end
   out("")
   out((operation.source:gsub("%s+$", "")))

@@ -261,9 +261,8 @@ function M.read(self, data, where)
   if node.args and not takes_args[node.kind] then
     self:fail({ code = CODE, container = data, key = "args" }, ("%s: a %s takes no `args`"):format(what, node.kind))
   end
-  if node.for_each and (node.kind == "flow" or node.kind == "wait") then
-    self:fail({ code = CODE, container = data, key = "for_each" }, ("%s: `for_each` is not for a %s"):format(what,
-      node.kind == "flow" and "sub-flow: give it a list as an argument" or "wait"))
+  if node.for_each and node.kind == "wait" then
+    self:fail({ code = CODE, container = data, key = "for_each" }, what .. ": `for_each` is not for a wait")
   end
   local function note(text, at) node.uses[#node.uses + 1] = { text = text, line = at } end
   for key in pairs(late) do

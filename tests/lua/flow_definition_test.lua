@@ -121,7 +121,7 @@ local mistakes = {
   { "nodes: [{name: a, script: ls, retries: many}]", 611, 1, "`retries` must be" },
   { "nodes: [{name: a, script: ls, retries: {count: 2, backoff: expo}}]", 611, 1, "fixed, linear or exponential" },
   { "nodes: [{name: a, script: ls, retries: {count: 2, jitter: 7}}]", 611, 1, "from 0 to 1" },
-  { "nodes: [{name: a, flow: f, for_each: [1]}]", 611, 1, "`for_each` is not for" },
+  { "nodes: [{name: a, wait: {sql: x}, for_each: [1]}]", 611, 1, "`for_each` is not for" },
   { "nodes: [{name: a, script: ls, args: {x: 1}}]", 611, 1, "takes no `args`" },
   { "nodes: [{name: a, transformation: {selekt: x}}]", 611, 1, "no key 'selekt'" },
   { "nodes: [{name: a, transformation: {selector: x}}]", 613, 1, "no selector 'x'" },
