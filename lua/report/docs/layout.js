@@ -38,8 +38,9 @@ const Layout = (() => {
     return column;
   }
 
-  // The boxes of the chosen nodes, {x, y} of the upper left corner by index. `size` has width, height, gapX and gapY.
-  // Within a column each node goes near the middle of its neighbours, a few times over.
+  // The boxes of the chosen nodes, {x, y} of the upper left corner by index. `size` has width, height, gapX and gapY, and
+  // may have `tall`: a column of more nodes than that is laid in several beside each other, so that a large graph is as
+  // wide as it is high. Within a column each node goes near the middle of its neighbours, a few times over.
   function places(graph, chosen, size) {
     const column = columns(graph, chosen), rows = [];
     for (const [at, c] of column) (rows[c] = rows[c] || []).push(at);
@@ -60,8 +61,13 @@ const Layout = (() => {
       }
     }
     const boxes = new Map();
-    for (const [at, c] of column)
-      boxes.set(at, { x: c * (size.width + size.gapX), y: place.get(at) * (size.height + size.gapY) });
+    let x = 0;
+    for (const row of rows) {
+      const beside = Math.ceil(row.length / (size.tall || Infinity)) || 1, high = Math.ceil(row.length / beside);
+      row.forEach((at, i) => boxes.set(at, { x: x + i % beside * (size.width + size.gapX / 3),
+        y: (Math.floor(i / beside) - (high - 1) / 2) * (size.height + size.gapY) }));
+      x += beside * size.width + (beside - 1) * size.gapX / 3 + size.gapX;
+    }
     return boxes;
   }
 
