@@ -72,6 +72,10 @@ static void give(struct editor *editor, enum outcome outcome)
 {
     struct task *task = editor->task;
     editor->outcome = outcome;
+    if (outcome == END && editor->active) { /* what follows stands on a line of its own */
+        fputc('\n', stdout);
+        fflush(stdout);
+    }
     if (outcome != COMPLETE)
         leave(editor);
     else

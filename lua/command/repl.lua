@@ -7,6 +7,7 @@ local dots = require "repl.dots"
 local err = require "err"
 local errors = require "report.errors"
 local fs = require "dex.fs"
+local place = require "repl.place"
 local prompt = require "repl.prompt"
 local reach = require "repl.reach"
 local show = require "repl.show"
@@ -18,7 +19,7 @@ local M = {}
 
 -- A database's error shows the SQL that it points into.
 local function located(e)
-  if e.sql and e.position and not e.marked then
+  if e.sql and e.position and not e.marked and not tostring(e.message):find("\nLINE ", 1, true) then
     e.message, e.marked = e.message .. require("run.failure").excerpt(e.sql, e.position), true
   end
   return e
@@ -26,9 +27,20 @@ end
 
 local marks = { idle = "", intrans = "*", inerror = "!" }
 
+-- The workspace of a job, in a node's place when --node says so: that is not entered yet.
+local function new_workspace(job, reader)
+  local w = workspace.new(job, reader)
+  if job.given.node then
+    w.place = place.new(w, job.given.node, job.given.phase)
+  elseif job.given.phase then
+    err.raise { code = 101, message = "--phase says where in a node's life the prompt stands: it needs --node NAME" }
+  end
+  return w
+end
+
 -- What all sessions of a workspace have.
 local function new_session(w, reader, name)
-  local session = { workspace = w, reader = reader, name = name, typed = {}, dots = dots.commands() }
+  local session = { workspace = w, reader = reader, name = name, typed = {}, dots = dots.commands(w) }
   session.scope = reach.scope(w, { print = function(...)
     local parts = table.pack(...)
     for i = 1, parts.n do parts[i] = tostring(parts[i]) end
@@ -36,16 +48,18 @@ local function new_session(w, reader, name)
   end })
   session.words = {}
   for _, word in ipairs { "begin", "commit", "rollback" } do
-    session.words[word] = function() w:execute(word) end
+    session.words[word] = w.place and w.place.commands[word] or function() w:execute(word) end
   end
   session.words.help = function(_, topic)
-    reader:write(reach.help(topic ~= "" and topic or nil))
+    reader:write(reach.help(w, topic ~= "" and topic or nil))
   end
   function session.words.quit() return true end
   session.words.exit = session.words.quit
   function session.prompt(more)
     local mark = marks[w:transaction()]
-    return more and ("   %s> "):format(mark == "" and "." or mark) or ("dex%s> "):format(mark)
+    local label = w.place and w.place:label() or "dex"
+    return more and ("%s%s> "):format((" "):rep(utf8.len(label) or #label), mark == "" and "." or mark)
+      or ("%s%s> "):format(label, mark)
   end
   function session.complete(text, cursor)
     local kind = chunk.kind(text, true)
@@ -88,15 +102,23 @@ local function at_terminal(job)
   local mask = require("run.secrets").environment_masker()
   local history = in_project and require("repl.history").open(dir, mask) or nil
   local reader = require("repl.terminal").new(history)
-  local w = workspace.new(job, reader)
+  local w = new_workspace(job, reader)
   job.closers[#job.closers + 1] = function() reader:close() end
   local session = new_session(w, reader, "prompt")
   session.banner = ("dex-lua %s: help lists what is in reach, .help the commands, Ctrl-D leaves"):format(core.version)
-  if in_project then w:begin_loading() end
+  if w.place then
+    w.place:enter()
+    if w.place.failure then w:failure(w.place.failure) end
+    session.banner = w.place:greeting()
+  elseif in_project then
+    w:begin_loading()
+  end
   prompt.run(session)
   w:stop_background()
   if w.background then pcall(w.background.handle.wait, w.background.handle) end
-  if w:transaction() ~= "idle" then reader:write("the open transaction is rolled back") end
+  local lost = w.place and w.place:lost() or not w.place and w:transaction() ~= "idle"
+    and "the open transaction is rolled back"
+  if lost then reader:write(lost) end
   return session.left == "SIGTERM" and 143 or 0
 end
 
@@ -106,12 +128,21 @@ local PROJECT_FAILED, FAILED = 2, 1
 
 -- A function of a script; gives the exit status. A signal ends it.
 local function run_script(job, session, fn, ...)
+  local here = session.workspace.place
   core.on_signal(function(name)
     job.cancelled = name
     if session.work then session.work:cancel() end
   end)
-  local results = table.pack(prompt.guarded(session, fn, ...))
+  local results = table.pack(prompt.guarded(session, function(...)
+    if here then
+      here:enter()
+      if here.failure then job.report:warning(here.failure) end
+    end
+    return fn(...)
+  end, ...))
   core.on_signal(nil)
+  local lost = here and here:lost()
+  if lost then job.report:log("info", lost) end
   if job.cancelled then return require("command.steps").cancelled_status(job) end
   if results[1] then
     local status = results[2]
@@ -129,7 +160,7 @@ end
 
 local function script_session(job, name)
   local reader = require("repl.pipe").new("")
-  local w = workspace.new(job, reader)
+  local w = new_workspace(job, reader)
   return new_session(w, reader, name)
 end
 
@@ -159,7 +190,7 @@ end
 
 local function run_pipe(job)
   local reader = require("repl.pipe").new(io.read("a") or "")
-  local w = workspace.new(job, reader)
+  local w = new_workspace(job, reader)
   local session = new_session(w, reader, "stdin")
   session.stop_on_error = true
   function session.failed(_, e)

@@ -85,6 +85,7 @@ local function values(option, set, current)
   if option.choices then return plain(option.choices) end
   local name = option.name
   if name == "select" or name == "exclude" then return selectors(set, current) end
+  if name == "node" then return list(set, { "node" }) end
   if name == "selector" then return list(set, { "selector" }) end
   if name == "target" then return list(set, { "target" }) end
   if name == "resource-type" or name == "exclude-resource-type" then return plain(resource_types) end

@@ -121,7 +121,7 @@ local keywords = { "and", "break", "do", "else", "elseif", "end", "false", "for"
 -- Names that may stand by themselves.
 local function free(w, prefix)
   local set = {}
-  for _, list in ipairs { keywords, reach.names() } do
+  for _, list in ipairs { keywords, reach.names(w) } do
     for _, name in ipairs(list) do
       if name:sub(1, #prefix) == prefix then set[name] = true end
     end
@@ -163,7 +163,7 @@ function M.find(w, sql, text, cursor)
   local dot = before:match("^%s*%.(%a*)$")
   local found = {}
   if dot then
-    for _, one in ipairs(dots.list) do
+    for _, one in ipairs(dots.list(w)) do
       if one[1]:sub(1, #dot) == dot then found[#found + 1] = one[1] end
     end
     return cursor - #dot, found
@@ -176,6 +176,11 @@ function M.find(w, sql, text, cursor)
   end
   local owner, colon, method = before:match("([%a_][%w_%.]*)([:.])([%w_]*)$")
   if owner == "hook" then return cursor - #method, hook_names(method, colon == ":") end
+  local of_place = w.place and w.place:fields(owner)
+  if of_place then
+    matching(of_place, method, found)
+    return cursor - #method, found
+  end
   if owner == "dex" then owner, method = nil, method end
   if owner then return cursor - #method, fields(w.scope, owner, method) end
   local word = before:match("[%a_][%w_]*$") or ""

@@ -7,11 +7,11 @@ local time = require "dex.time"
 
 local M = {}
 
---- name, letter, arguments, what it does.
-M.list = {
+-- name, letter, arguments, what it does.
+local everywhere = {
   { "help", "h", "", "this list" },
   { "more", "m", "", "the next rows of the last result" },
-  { "select", "s", "[SELECTION]", "what run{}, build{}, nodes() work on when they are not told; - for everything" },
+  { "select", "s", "[SELECTION]", "what run{}, nodes() ... work on; - for everything" },
   { "target", "t", "[NAME]", "the target in use; another one" },
   { "reload", "r", "", "reads the project again" },
   { "stop", "x", "", "cancels the command that runs beside the prompt" },
@@ -21,12 +21,20 @@ M.list = {
   { "quit", "q", "", "leaves, as Ctrl-D does" },
 }
 
+--- The commands of a workspace's prompt: {name, letter, arguments, what it does}.
+---@param w repl.Workspace
+---@return string[][]
+function M.list(w)
+  local list = w.place and table.move(require("repl.place").dots, 1, #require("repl.place").dots, 1, {}) or {}
+  return table.move(everywhere, 1, #everywhere, #list + 1, list)
+end
+
 local commands = {}
 
 function commands.help(session)
   local out = {}
-  for _, one in ipairs(M.list) do
-    out[#out + 1] = ("  .%-7s .%s  %-12s %s"):format(one[1], one[2], one[3], one[4])
+  for _, one in ipairs(M.list(session.workspace)) do
+    out[#out + 1] = ("  .%-8s .%s  %-11s %s"):format(one[1], one[2], one[3], one[4])
   end
   out[#out + 1] = "help() lists the functions."
   session.reader:write(table.concat(out, "\n"))
@@ -65,6 +73,7 @@ function commands.target(session, rest)
       return
     end
     w:close_connections()
+    if w.place then w.place:stand() end
   end
   local profile = w:project().profile
   session.reader:write(("%s (%s)"):format(tostring(profile.target_name), table.concat(profile.targets or {}, ", ")))
@@ -110,11 +119,13 @@ end
 function commands.quit() return true end
 
 --- The functions by their names and letters, for a session.
+---@param w repl.Workspace
 ---@return table<string, fun(session: repl.Session, rest: string): any>
-function M.commands()
+function M.commands(w)
   local found = {}
-  for _, one in ipairs(M.list) do
-    found[one[1]], found[one[2]] = commands[one[1]], commands[one[1]]
+  for _, one in ipairs(M.list(w)) do
+    local command = w.place and w.place.commands[one[1]] or commands[one[1]]
+    found[one[1]], found[one[2]] = command, command
   end
   found["?"], found.exit = commands.help, commands.quit
   return found

@@ -189,9 +189,10 @@ for _, name in ipairs { "begin", "commit", "rollback" } do
 end
 
 --- What `help` says.
+---@param w repl.Workspace
 ---@param topic string|nil
 ---@return string
-function M.help(topic)
+function M.help(w, topic)
   if topic and topic ~= "functions" then
     local topics = require "help.topics"
     local text = topics.page(tostring(topic))
@@ -203,12 +204,14 @@ function M.help(topic)
     return text
   end
   local out = { "An expression is printed; SQL is run as it is; lines that are not complete go on below." }
-  for _, entry in ipairs(M.functions) do out[#out + 1] = ("  %-30s %s"):format(entry[1], entry[2]) end
+  for _, list in ipairs { w.place and require("repl.place").functions or {}, M.functions } do
+    for _, entry in ipairs(list) do out[#out + 1] = ("  %-30s %s"):format(entry[1], entry[2]) end
+  end
   out[#out + 1] = "  .help                          the commands with a dot"
   return table.concat(out, "\n")
 end
 
-function functions.help(_, topic) return M.help(topic) end
+function functions.help(w, topic) return M.help(w, topic) end
 
 -- The `hook` of the prompt, which has the methods of Lua hooks.
 local function new_hook(w)
@@ -222,9 +225,11 @@ local function new_hook(w)
 end
 
 --- The names of all functions, for completion.
+---@param w repl.Workspace
 ---@return string[]
-function M.names()
-  local names = { "hook", "dex", "project" }
+function M.names(w)
+  local names = w.place and w.place.names() or {}
+  for _, name in ipairs { "hook", "dex", "project" } do names[#names + 1] = name end
   for name in pairs(functions) do names[#names + 1] = name end
   return names
 end
@@ -237,12 +242,16 @@ function M.scope(w, more)
   local bound, hook = {}, nil
   for name, fn in pairs(functions) do bound[name] = function(...) return fn(w, ...) end end
   function w.hook()
+    if w.place then return w.place:hook() end
     if not hook or hook.of ~= w:state() then hook = { of = w:state(), object = new_hook(w) } end
     return hook.object
   end
-  bound.dex = setmetatable({}, { __index = bound, __name = "dex", __tostring = function() return M.help() end })
+  bound.dex = setmetatable({}, { __index = bound, __name = "dex", __tostring = function() return M.help(w) end })
   for name, v in pairs(more or {}) do bound[name] = v end
+  if w.place then w.place.look = bound end
   local function lookup(_, name)
+    local of_place = w.place and w.place:name(name)
+    if of_place ~= nil then return of_place end
     if bound[name] ~= nil then return bound[name] end
     if name == "hook" then return w.hook() end
     if name == "project" then return w:project() end
@@ -250,7 +259,7 @@ function M.scope(w, more)
     if global ~= nil then return global end
     local found = w:state().context[name]
     if found ~= nil then return found end
-    local names = M.names()
+    local names = M.names(w)
     for each in pairs(w.scope) do names[#names + 1] = each end
     err.raise { code = 202, message = ("there is no '%s'"):format(tostring(name)),
       hint = err.did_you_mean(tostring(name), names) or "help() lists what is in reach" }

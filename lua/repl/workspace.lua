@@ -16,6 +16,7 @@ local M = {}
 ---@field loaded table|nil the job whose project is in use
 ---@field selection string|nil of .select, for commands without one of their own
 ---@field background table|nil {job, handle} a command that runs beside the prompt
+---@field place repl.Place|nil the node in whose place the prompt stands
 local Workspace = {}
 Workspace.__index = Workspace
 
@@ -27,8 +28,10 @@ function M.new(job, reader)
   return setmetatable({ job = job, reader = reader }, Workspace)
 end
 
---- Says something to the person, above the line that is being typed.
-function Workspace:say(text) self.reader:write(text) end
+--- Says something to the person, above the line that is being typed; of a script it is no output.
+function Workspace:say(text)
+  if self.reader.terminal then self.reader:write(text) else self.job.report:log("info", text) end
+end
 
 -- The project ------------------------------------------------------------------------------------------
 
@@ -111,6 +114,7 @@ function Workspace:refresh()
   if not self.loaded then return end
   local changed = watch.changes(self.loaded.project, self.seen)
   if changed then self:reload(changed) end
+  if self.place then self.place:stand() end
 end
 
 -- The connection ---------------------------------------------------------------------------------------
@@ -170,7 +174,12 @@ end
 function Workspace:execute(sql, ...)
   local conn = self:connection()
   end_cursor(self)
-  local ok, result = pcall(conn.exec, conn, sql, ...)
+  local ok, result
+  if self.place then
+    ok, result = pcall(self.place.execute, self.place, sql, table.pack(...))
+  else
+    ok, result = pcall(conn.exec, conn, sql, ...)
+  end
   -- a statement that was cancelled still waits for the server's word
   if not ok and conn:txn() == "active" then pcall(conn.exec, conn, "select 1") end
   if conn:txn() == "broken" then self:connection() else self.was_open = self:transaction() ~= "idle" end
@@ -208,7 +217,11 @@ function Workspace:query(sql, ...)
     if err.is(result) and result.sql and result.sql:sub(1, #prefix) == prefix then -- as the user has it
       result.sql, result.position = result.sql:sub(#prefix + 1), result.position and result.position - #prefix
     end
-    if own and self.conn and self.conn:txn() ~= "idle" then pcall(self.execute, self, "rollback") end
+    if own and self.conn and self.conn:txn() ~= "idle" then
+      pcall(self.execute, self, "rollback")
+    elseif not own and self:transaction() == "intrans" then -- in a node's place, where it is still usable
+      pcall(self.execute, self, "rollback to savepoint dex_prompt; release savepoint dex_prompt")
+    end
     error(result, 0)
   end
   if not own then -- the user's transaction: nothing of ours stays in it
@@ -241,6 +254,7 @@ end
 ---@return table state of lua/run/node.lua, with `context`
 function Workspace:state()
   self:project()
+  if self.place then return self.place.state end
   if self.run then return self.run.prompt_state end
   local job = derive(self, "run-operation")
   job.project, job.target_path, job.args, job.pool = self.loaded.project, self.loaded.target_path, self.loaded.args,

@@ -441,9 +441,7 @@ local function run_program(self, spec)
 end
 
 function fields.run(own)
-  local view = own.run:hook_view()
-  viewed[view].call = run_program
-  return view
+  return M.callable(own.run:hook_view(), run_program)
 end
 
 --- What hook:skip raises, to leave the function; never seen by users.
@@ -486,6 +484,15 @@ end
 --- Ends the life of an object: its methods raise from now on.
 function M.close(self)
   inside[self].closed = true
+end
+
+--- A view that may be called, as `hook.run` is.
+---@param view table of M.view
+---@param call function
+---@return table view
+function M.callable(view, call)
+  viewed[view].call = call
+  return view
 end
 
 M.unwrap = unwrap

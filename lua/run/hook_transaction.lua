@@ -50,6 +50,8 @@ local function with_savepoint(own, fn, ...)
   conn:exec("savepoint " .. name)
   local results = table.pack(pcall(fn, ...))
   own.depth = own.depth - 1
+  -- a statement that was cancelled still waits for the server's word
+  if conn:txn() == "active" then pcall(conn.exec, conn, "select 1") end
   local state = conn:txn()
   if results[1] and state == "intrans" then
     if not own.commits then conn:exec("release savepoint " .. name) end

@@ -8,10 +8,10 @@ from terminal import Terminal
 class Prompt(Terminal):
     """`dex-lua repl` on a terminal. Nothing is typed before the prompt is there."""
 
-    def __init__(self, project, *args, **options):
+    def __init__(self, project, *args, label="dex>", **options):
         super().__init__(project, "repl", *args, **options)
         self.seen = 0  # lines of the screen that are behind us
-        self.wait("dex>")
+        self.wait(label)
 
     def since(self):
         """What stands on the screen since the last input."""
