@@ -298,6 +298,20 @@ M.codes = {
     "The message says what it may become. What has ended stays: a rerun makes a new run." },
   [657] = { "The settings of the history are wrong.",
     "`dex: {history: {keep_days: 90, keep_runs: 100000, keep_log_days: 14}}` in dbt_project.yml." },
+  [670] = { "A request to the API has the wrong form: its address, its method, or a body that is no JSON.",
+    "The message says what; `dex-lua help api` has examples, GET /api/openapi.json every detail." },
+  [671] = { "A request to the API has no token, or one that is not known.",
+    "Send `Authorization: Bearer TOKEN`; the owner's stands in .dex/token, `dex-lua serve token add` makes others." },
+  [672] = { "A token of the role view was used for something that changes.", "Use one of the role run." },
+  [673] = { "A page of another site has sent a request that changes something.",
+    "Open the live page itself. A proxy before it must pass the field Host on." },
+  [674] = { "The API has nothing of this name.", "The message names the nearest one." },
+  [675] = { "What the API is asked for cannot be done now.", "The message says why, and mostly what to do first." },
+  [676] = { "The body or the query of a request to the API does not have the fields that it should.",
+    "The message names the field; GET /api/openapi.json describes all of them." },
+  [678] = { "The file of tokens is damaged, or can be read by others.",
+    "chmod 600, or delete it: the next start makes a new one." },
+  [679] = { "A token cannot be made or taken away: its name or role is wrong.", "`dex-lua serve token ls` lists them." },
 
   -- Inside
   [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..
