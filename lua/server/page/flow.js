@@ -51,7 +51,8 @@ export async function draw(root, { name, signal, page }) {
   const graph = new Graph(host, { label: `The nodes of ${flow.name}; below as a table`, signal, open: node => { const to = target(flow.nodes.find(n => n.name === node.id)); if (to) page.go(to); } });
   host.append(graphTools(graph));
   const target = node => !node ? null : node.kind === "operation" && node.detail ? at("operations", node.detail) : node.kind === "flow" && node.detail ? at("flows", node.detail)
-    : node.kind === "transformation" && node.detail ? `/lineage?select=${encodeURIComponent(node.detail)}` : null;
+    : node.kind === "transformation" && /^\w+ [^-]/.test(node.detail) && !node.detail.includes(" --")
+      ? `/lineage?select=${encodeURIComponent(node.detail.replace(/^\w+ /, ""))}` : null;
 
   async function toggle() {
     try {

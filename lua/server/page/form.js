@@ -76,6 +76,14 @@ export function parameterForm(declared, prefix = "p") {
       }
       return found;
     },
+    // Values of an earlier call; secrets are asked for again.
+    set(values) {
+      for (const [p, field] of readers) {
+        const v = values[p.name];
+        if (!has(v) || p.secret) continue;
+        field.value = p.choices && p.choices.length ? String(p.choices.findIndex(c => shown(c) === shown(v))) : shown(v);
+      }
+    },
     // The server's complaint goes to the field that it names. True when there is one.
     blame(error) {
       const found = readers.find(([p]) => new RegExp(`['"\`]${p.name.replace(/\W/g, "\\$&")}['"\`]`).test(error.message));

@@ -7,7 +7,7 @@ import { virtual } from "./virtual.js";
 /* global Layout */
 const LEGEND = ["model", "source", "seed", "snapshot", "test", "operation", "flow"];
 
-export const pathOf = node => node.type === "operation" ? at("operations", node.path || node.name)
+export const pathOf = node => node.type === "operation" ? at("operations", node.name)
   : node.type === "flow" ? at("flows", node.name) : at("nodes", node.id);
 
 function choosing(search) {
@@ -104,6 +104,7 @@ export async function draw(root, { signal, page, search }) {
   async function load() {
     fill(trouble);
     all = await get("lineage", { select: select.value.trim(), exclude: exclude.value.trim() }, signal);
+    if (all.warnings && all.warnings.length) fill(trouble, h("div", { class: "note", role: "status" }, all.warnings.join("; ")));
     show();
   }
   const apply = async e => {

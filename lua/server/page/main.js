@@ -66,8 +66,8 @@ function head() {
   };
   label(localStorage.getItem("dex-lua.theme") || "auto");
   fill(top, h("a", { class: "brand", href: "/", title: "Home" },
-    h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: 20, height: 20 }), h("b", {}, project),
-    h("span", { class: "target", title: "Target: where it runs" }, target)),
+    h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: 20, height: 20 }), h("b", {}, project || "dex-lua"),
+    target ? h("span", { class: "target", title: "Target: where it runs" }, target) : null),
   h("nav", { "aria-label": "Pages" }, LINKS.map(([path, name]) => h("a", { href: path }, name))),
   h("div", { class: "corner" }, connectionSign(),
     h("span", { class: "role", title: `Who: ${who}` }, role === "run" ? who : `${who} · view only`), choose,
@@ -86,7 +86,7 @@ function mark() {
   }
 }
 
-function title(text) { document.title = `${text} · ${page.status.project}`; }
+function title(text) { document.title = `${text} · ${page.status.project || "dex-lua"}`; }
 
 // Going places -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ export const place = (file, line) => file ? h("span", { class: "mono place" }, f
 function sql(node) {
   const kinds = [["Source", node.source_code], ["Compiled", node.compiled_code]].filter(k => k[1]);
   if (!kinds.length) return null;
+  const fault = node.compile_error ? h("div", { class: "pad" }, problem({ message: node.compile_error })) : null;
   const holder = h("div"), tabs = kinds.map(([name, text]) => h("button", { type: "button", onclick: () => show(name, text) }, name));
   function show(name, text) {
     fill(holder, code(text, name === "Source" ? languageOf(node.file || "") : "sql", { label: `${name} code` }));
@@ -20,7 +21,7 @@ function sql(node) {
   }
   show(...kinds[0]);
   const copy = button("Copy", async () => { await navigator.clipboard.writeText(holder.textContent); }, { kind: "plain" });
-  return panel("Code", { tools: [tabs, copy] }, holder);
+  return panel("Code", { tools: [tabs, copy] }, fault, holder);
 }
 
 const hookKind = { sql: "SQL", macro: "macro", lua: "Lua", function: "Lua" };
@@ -35,19 +36,31 @@ export function hooks(list) {
   ], list));
 }
 
-function columns(list) {
-  if (!list || !list.length) return null;
-  return panel("Columns", { tools: h("span", { class: "soft" }, count(list.length, "column")) }, table("Columns", [
-    { head: "Name", cell: c => h("code", {}, c.name) }, { head: "Type", cell: c => h("span", { class: "soft mono" }, c.type || "") },
-    { head: "Description", class: "grow", cell: c => c.description || "" },
-    { head: "Tests", cell: c => (c.tests || []).map(t => h("span", { class: "tag" }, typeof t === "string" ? t : t.name)) },
-  ], list));
+// The columns as they are declared; those of the database stand in their place as soon as it has answered.
+function columns(node, signal) {
+  if (!["model", "seed", "snapshot", "source"].includes(node.type)) return null;
+  const holder = h("div"), told = h("span", { class: "soft", role: "status" });
+  const show = (list, text) => { fill(holder, columnTable(list)); fill(told, `${count(list.length, "column")}, ${text}`); };
+  show(node.columns || [], "as declared");
+  get(`nodes/${encodeURIComponent(node.id)}/columns`, {}, signal).then(answer => show(answer.items, "as the database has them"),
+    error => { if (error.name !== "AbortError") fill(told, `as declared: ${error.message}`); });
+  return panel("Columns", { tools: told }, holder);
 }
 
-function tests(list) {
+function columnTable(list) {
+  return table("Columns", [
+    { head: "Name", cell: c => h("code", {}, c.name) }, { head: "Type", cell: c => h("span", { class: "soft mono" }, c.type || "") },
+    { head: "Description", class: "grow", cell: c => c.description || "" },
+    { head: "Tests", cell: c => (c.tests || []).map(id => link(at("nodes", id), h("span", { class: "tag" }, id.split(".")[2]))) },
+  ], list, "No column is declared.");
+}
+
+// A test's name without the model's, which stands above.
+const testName = (id, model) => id.split(".")[2].replace(`_${model}_`, " ");
+
+function tests(list, model) {
   if (!list || !list.length) return null;
-  return panel("Tests", {}, h("ul", { class: "plain-list" }, list.map(t => h("li", { class: "row" }, t.status ? badge(t.status) : null,
-    t.id ? link(at("nodes", t.id), t.name || t.id) : h("span", {}, t.name || String(t)), h("span", { class: "soft" }, t.column || "")))));
+  return panel("Tests", {}, h("ul", { class: "plain-list" }, list.map(id => h("li", {}, link(at("nodes", id), testName(id, model))))));
 }
 
 const near = (title, list) => list && list.length ? h("p", {}, h("span", { class: "soft" }, title + " "),
@@ -111,8 +124,8 @@ export async function draw(root, { name: id, signal, page }) {
       h("p", { class: "facts" }, node.relation ? h("span", { class: "mono" }, node.relation) : null, node.materialized ? h("span", {}, node.materialized) : null,
         place(node.file, node.line), (node.tags || []).map(t => h("span", { class: "tag" }, "#" + t)))), actions(node, page)),
   node.description ? h("p", { class: "about" }, node.description) : null,
-  h("div", { class: "halves" }, beside(node, page, signal), panel("Last runs", {}, plot)), columns(node.columns),
-  h("div", { class: "halves" }, hooks(node.hooks), tests(node.tests)), sql(node), preview(node), config.length ? panel("Configuration", {}, h("dl", { class: "pairs" }, config.map(([k, v]) => [h("dt", {}, k),
+  h("div", { class: "halves" }, beside(node, page, signal), panel("Last runs", {}, plot)), columns(node, signal),
+  h("div", { class: "halves" }, hooks(node.hooks), tests(node.tests, node.name)), sql(node), preview(node), config.length ? panel("Configuration", {}, h("dl", { class: "pairs" }, config.map(([k, v]) => [h("dt", {}, k),
     h("dd", {}, h("code", {}, typeof v === "object" ? JSON.stringify(v) : String(v)))]))) : null);
   showRuns(runs.items);
   const again = calm(() => get(path + "/runs", { limit: 60 }, signal).then(r => showRuns(r.items)).catch(failed), 1000);

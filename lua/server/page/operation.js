@@ -10,6 +10,9 @@ import { hooks } from "./node.js";
 import { language } from "./operations.js";
 import { code } from "./code.js";
 
+// What declares no parameters takes any.
+const ANY = [{ name: "arguments", type: "mapping", required: false, default: null, description: "it declares no parameters, and takes any" }];
+
 // A run as it goes, below the form: status, result, log. Gives a function that ends it.
 function follow(holder, id, page) {
   const over = new AbortController(), signal = over.signal;
@@ -30,17 +33,21 @@ function follow(holder, id, page) {
   return () => { over.abort(); again.stop(); };
 }
 
-export async function draw(root, { name, signal, page }) {
+export async function draw(root, { name, signal, page, search }) {
   const path = "operations/" + encodeURIComponent(name), operation = await get(path, {}, signal);
   page.title(operation.name);
-  const reason = page.act(), form = parameterForm(operation.parameters || []), trouble = h("div", { "aria-live": "assertive" });
+  // "Run it again" brings the parameters of an earlier run along.
+  const earlier = search.get("as") ? await get("runs/" + encodeURIComponent(search.get("as")), {}, signal) : null;
+  const reason = page.act(), form = parameterForm(operation.parameters || ANY), trouble = h("div", { "aria-live": "assertive" });
   const output = h("div", { class: "view" }), runs = h("div");
+  if (earlier) form.set(operation.parameters ? earlier.parameters || {} : { arguments: earlier.parameters });
   let end = () => {};
   signal.addEventListener("abort", () => end());
   async function run(dry) {
     fill(trouble);
     let parameters;
     try { parameters = form.values(); } catch { return; }
+    if (!operation.parameters) parameters = parameters.arguments || {};
     if (operation.confirm && !dry && !await confirmed(typeof operation.confirm === "string" ? operation.confirm : `Run ${operation.name}?`,
       { detail: `It runs on target ${page.status.target}, and asks to be confirmed.` })) return;
     try {
@@ -55,13 +62,13 @@ export async function draw(root, { name, signal, page }) {
     form.element, trouble);
   const submit = h("button", { type: "submit", class: "primary", disabled: Boolean(reason), title: reason }, "Run");
   body.append(h("div", { class: "row" }, submit, button("Dry run", () => run(true), { reason }), reason ? h("span", { class: "soft" }, reason) : null));
-  const folder = (operation.path || operation.name).split("/").slice(0, -1).join("/");
+  const folder = operation.name.split("/").slice(0, -1).join("/");
   fill(root, h("div", { class: "view-head" }, h("div", {}, h("p", { class: "crumb" }, link("/operations", "Operations"), folder ? ` / ${folder.replaceAll("/", " / ")}` : null),
     h("h1", {}, operation.name.split("/").pop(), language(operation.language)),
-    h("p", { class: "facts" }, operation.file ? h("span", { class: "mono" }, operation.file) : null, operation.transaction === false ? h("span", {}, "without a transaction") : null,
+    h("p", { class: "facts" }, operation.path ? h("span", { class: "mono" }, operation.path) : null, operation.transaction === false ? h("span", {}, "without a transaction") : null,
       operation.targets && operation.targets.length ? h("span", {}, "targets: " + operation.targets.join(", ")) : null, operation.confirm ? h("span", { class: "tag" }, "asks before it runs") : null))),
   operation.description ? h("p", { class: "about" }, operation.description) : null,
   panel("Run it", { class: "form-panel" }, body), output, panel("Runs so far", {}, runs), hooks(operation.hooks),
   operation.source_code ? panel("Code", {}, code(operation.source_code, operation.language)) : null);
-  await liveRuns(runs, { kind: "operation", name: operation.path || operation.name }, { signal, columns: OF_ONE, none: "It has never run.", caption: "Runs of this operation" });
+  await liveRuns(runs, { kind: "operation", name: operation.name }, { signal, columns: OF_ONE, none: "It has never run.", caption: "Runs of this operation" });
 }

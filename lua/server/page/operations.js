@@ -11,17 +11,16 @@ export async function draw(root, { signal, page }) {
   const holder = h("div", { class: "panel" }), told = h("span", { class: "soft", role: "status" });
   let all = [];
   function row(one) {
-    const path = one.path || one.name;
-    return h("li", {}, h("div", { class: "grow" }, h("div", { class: "row" }, link(at("operations", path), h("strong", {}, one.name.split("/").pop())), language(one.language),
+    return h("li", {}, h("div", { class: "grow" }, h("div", { class: "row" }, link(at("operations", one.name), h("strong", {}, one.name.split("/").pop())), language(one.language),
       one.confirm ? h("span", { class: "tag", title: "It asks before it runs" }, "confirm") : null), one.description ? h("p", { class: "soft clamp" }, one.description) : null),
     h("div", { class: "row last" }, one.last_run ? [badge(one.last_run.status), link(at("runs", one.last_run.id), time(one.last_run.started_at || one.last_run.created_at))] : h("span", { class: "soft" }, "never run")));
   }
   function show() {
     const asked = find.value.trim().toLowerCase();
-    const listed = all.filter(o => !asked || `${o.path || ""} ${o.name} ${o.description || ""}`.toLowerCase().includes(asked));
+    const listed = all.filter(o => !asked || `${o.name} ${o.description || ""}`.toLowerCase().includes(asked));
     const folders = new Map();
     for (const one of listed) {
-      const folder = (one.path || one.name).split("/").slice(0, -1).join("/");
+      const folder = one.name.split("/").slice(0, -1).join("/");
       folders.set(folder, [...(folders.get(folder) || []), one]);
     }
     told.textContent = count(listed.length, "operation");

@@ -25,7 +25,7 @@ const nice = most => {
 export function durations(runs, { label = "Durations", height = 150 } = {}) {
   const list = runs.filter(r => r.duration !== null && r.duration !== undefined).slice(0, 120).reverse();
   if (!list.length) return h("p", { class: "empty" }, "No run has ended yet.");
-  const WIDTH = 720, LEFT = 58, BOTTOM = 8, TOP = 10, inner = height - BOTTOM - TOP;
+  const WIDTH = innerWidth < 640 ? 340 : 720, LEFT = 58, BOTTOM = 8, TOP = 10, inner = height - BOTTOM - TOP;
   const most = nice(Math.max(...list.map(r => r.duration), 0.001));
   const y = seconds => TOP + inner * (1 - seconds / most);
   const step = Math.min(26, (WIDTH - LEFT - 8) / list.length);

@@ -15,7 +15,7 @@ export function resultTable(result, caption = "Result") {
       h("thead", {}, h("tr", {}, columns.map((c, i) => h("th", { scope: "col", class: right[i] ? "num right" : null, title: c.type }, c.name,
         c.type ? h("small", {}, c.type) : null)))),
       h("tbody", {}, result.rows.map(row => h("tr", {}, row.map((v, i) => h("td", { class: right[i] ? "num right" : null }, cell(v)))))))),
-  h("p", { class: "soft pad" }, result.count > result.rows.length ? `${result.rows.length} of ${count(result.count, "row")}`
+  h("p", { class: "soft pad" }, result.more ? `the first ${count(result.rows.length, "row")}` : result.count > result.rows.length ? `${result.rows.length} of ${count(result.count, "row")}`
     : count(result.rows.length, "row")));
 }
 

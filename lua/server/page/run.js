@@ -1,7 +1,7 @@
 // One run: how it stands, its tasks over time or as a graph, its result and its log; cancel and re-run.
 import { h, fill, panel, badge, time, elapsed, button, failed, calm, link, at, icon, isOver, say, tone, millis, empty } from "./dom.js";
 import { get, post, onEvent } from "./api.js";
-import { timeline } from "./timeline.js";
+import { timeline, hooksOfRun } from "./timeline.js";
 import { logPanel } from "./log.js";
 import { Graph, graphTools } from "./graph.js";
 import { progress, runsTable, tally } from "./runs_table.js";
@@ -18,6 +18,8 @@ export const parameters = values => {
 };
 
 function rerunMenu(run, tasks, page) {
+  if (run.kind === "operation") return [link(`${at("operations", run.name)}?as=${encodeURIComponent(run.id)}`, "Run it again …")];
+  if (run.kind !== "flow") return [];
   const reason = page.act(), id = encodeURIComponent(run.id);
   const rerun = body => async () => {
     try { page.go(at("runs", (await post(`runs/${id}/rerun`, body)).id)); } catch (error) { failed(error); }
@@ -47,7 +49,7 @@ function headOf(run, tasks, page) {
 export async function draw(root, { name: id, signal, page }) {
   const path = "runs/" + encodeURIComponent(id);
   let run = await get(path, {}, signal), byName = new Map(), tasks = [];
-  const head = h("div"), told = h("div"), result = h("div"), children = h("div"), pictures = h("div", { class: "graph", hidden: true }), summary = h("span", { role: "status" });
+  const head = h("div"), told = h("div"), result = h("div"), children = h("div"), hooks = h("div"), pictures = h("div", { class: "graph", hidden: true }), summary = h("span", { role: "status" });
   const bars = timeline({ actions: task => taskActions(task) });
   let graph = null;
   const log = logPanel(id, signal);
@@ -87,6 +89,7 @@ export async function draw(root, { name: id, signal, page }) {
   function showHead() {
     fill(head, headOf(run, tasks, page));
     fill(told, run.message ? h("div", { class: tone(run.status) === "bad" ? "problem" : "note" }, tone(run.status) === "bad" ? icon("failed") : null, h("pre", {}, run.message)) : null);
+    fill(hooks, run.hooks && run.hooks.length ? panel("Hooks of the run", {}, hooksOfRun(run.hooks)) : null);
     const parts = resultOf(run.result) || (run.kind === "operation" ? resultOf(tasks.find(t => t.result)?.result) : null);
     fill(result, parts ? panel("Result", { class: "result-panel" }, parts) : null);
   }
@@ -105,9 +108,8 @@ export async function draw(root, { name: id, signal, page }) {
   const reload = calm(() => get(path, {}, signal).then(take).catch(failed), 700);
   async function loadChildren() {
     if (run.kind !== "flow") return;
-    const { items } = await get("runs", { parent_id: id, limit: 50 }, signal);
-    const mine = items.filter(r => r.parent_id === id);
-    fill(children, mine.length ? panel("Runs of its sub-flows", {}, runsTable(mine)) : null);
+    const { items } = await get("runs", { parent: id, limit: 50 }, signal);
+    fill(children, items.length ? panel("Runs of its sub-flows", {}, runsTable(items)) : null);
   }
   // What has changed is drawn once a frame, however many events come.
   const changed = new Set();
@@ -123,10 +125,18 @@ export async function draw(root, { name: id, signal, page }) {
   };
   onEvent(e => {
     if (e.run_id !== id) return;
-    if (e.event === "run") { reload(); return; }
+    if (e.event === "run" || e.event === "tasks" || e.event === "cancel") { reload(); return; }
     const task = byName.get(e.task);
     if (!task) { if (e.event === "task") reload(); return; }
-    if (e.event === "task") for (const key of TASK_KEYS) { if (e[key] !== undefined) task[key] = e[key]; }
+    if (e.event === "task") {
+      for (const key of TASK_KEYS) if (e[key] !== undefined) task[key] = e[key];
+      const from = millis(task.started_at);
+      // Phases within a task's event are counted in microseconds from its start.
+      if (e.phases && from !== null) task.phases = e.phases.map(([phase, offset, took]) =>
+        ({ phase, started_at: from * 1000 + offset, duration: took / 1e6 }));
+      if (e.hooks) task.hooks = e.hooks;
+      if (e.status === "running") { task.ended_at = null; task.message = null; }
+    }
     else if (e.event === "phase") (task.phases = task.phases || []).push(e);
     else if (e.event === "hook") {
       const hooks = task.hooks = task.hooks || [], i = hooks.findIndex(k => k.phase === e.phase && k.position === e.position);
@@ -139,7 +149,7 @@ export async function draw(root, { name: id, signal, page }) {
   signal.addEventListener("abort", () => { clearInterval(ticking); reload.stop(); cancelAnimationFrame(frame); });
 
   const body = panel("Tasks", { tools: [summary, ...tabs] }, bars.element, pictures);
-  fill(root, head, told, result, body, children, log.element);
+  fill(root, head, told, result, body, hooks, children, log.element);
   take(run);
   root.addEventListener("shown", () => bars.set(run, tasks));
   await loadChildren();

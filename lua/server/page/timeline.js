@@ -62,10 +62,14 @@ export function details(task, { actions } = {}) {
     results ? h("div", { class: "panel" }, results) : null,
     phases.length ? table("Phases", [{ head: "Phase", cell: p => h("span", { class: "row" }, h("i", { class: `key p-${p.phase}`, "aria-hidden": "true" }), p.phase) },
       { head: "Started", cell: p => time(p.started_at) }, { head: "Took", class: "num", cell: p => duration(p.duration) }], phases) : null,
-    hooks.length ? table("Hooks", [{ head: "Status", cell: k => sign(k.status) }, { head: "Phase", cell: k => h("span", { class: "mono" }, k.phase) },
-      { head: "Hook", class: "grow", cell: k => h("span", {}, k.name || `hook ${k.position}`, k.message ? h("small", { class: "soft" }, " " + k.message) : null) },
-      { head: "Declared", cell: k => place(k.file, k.line) }, { head: "Took", class: "num", cell: k => duration(k.duration) }], hooks) : null);
+    hooks.length ? hooksOfRun(hooks) : null,
+    task.attempts && task.attempts.length > 1 ? table("Attempts", [{ head: "Attempt", class: "num", cell: a => a.attempt }, { head: "Status", cell: a => badge(a.status) },
+      { head: "Message", class: "grow", cell: a => h("span", { class: "clamp mono" }, a.message || "") }, { head: "Took", class: "num", cell: a => elapsed(a) }], task.attempts) : null);
 }
+
+export const hooksOfRun = hooks => table("Hooks", [{ head: "Status", cell: k => sign(k.status) }, { head: "Phase", cell: k => h("span", { class: "mono" }, k.phase) },
+  { head: "Hook", class: "grow", cell: k => h("span", {}, k.name || `hook ${k.position}`, k.message ? h("small", { class: "soft" }, " " + k.message) : null) },
+  { head: "Declared", cell: k => place(k.file, k.line) }, { head: "Took", class: "num", cell: k => duration(k.duration) }], hooks);
 
 // Options: open(task) is told what was chosen. Gives {element, set(run, tasks), touch(task)}.
 export function timeline({ actions }) {
