@@ -7,6 +7,7 @@
 #include <langinfo.h>
 #include <lauxlib.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -92,6 +93,13 @@ static int is_end(void)
     return ioctl(STDIN_FILENO, FIONREAD, &bytes) < 0 || bytes == 0;
 }
 
+/* The terminal itself is gone, and no signal said so: SIGHUP is ignored, or it was never ours. */
+static int is_gone(void)
+{
+    struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
 /* One key, or what is pasted of it: libedit reads it and draws what changed. */
 static void on_input(evutil_socket_t fd, short what, void *arg)
 {
@@ -99,6 +107,10 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct editor *editor = arg;
     int count = 0, end = is_end();
+    if (end && is_gone()) { /* whatever is typed already: libedit would give that for ever */
+        give(editor, END);
+        return;
+    }
     editor->tab = 0;
     el_resize(editor->el);
     const char *text = el_gets(editor->el, &count);
@@ -331,6 +343,14 @@ static int editor_width(lua_State *L)
     return 1;
 }
 
+/* editor:gone() -> whether the terminal is no longer there. Does not wait. */
+static int editor_gone(lua_State *L)
+{
+    check(L);
+    lua_pushboolean(L, is_gone());
+    return 1;
+}
+
 /* editor:close(): the terminal is as it was. Harmless when done twice. Does not wait. */
 static int editor_close(lua_State *L)
 {
@@ -339,9 +359,11 @@ static int editor_close(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "close", editor_close }, { "insert", editor_insert }, { "interrupt", editor_interrupt },
-    { "leave", editor_leave }, { "print", editor_print },   { "remember", editor_remember },
-    { "wait", editor_wait },   { "width", editor_width },   { NULL, NULL },
+    { "close", editor_close },       { "gone", editor_gone },
+    { "insert", editor_insert },     { "interrupt", editor_interrupt },
+    { "leave", editor_leave },       { "print", editor_print },
+    { "remember", editor_remember }, { "wait", editor_wait },
+    { "width", editor_width },       { NULL, NULL },
 };
 
 int luaopen_dex_editor(lua_State *L)

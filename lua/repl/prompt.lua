@@ -17,6 +17,7 @@ local M = {}
 ---@field write fun(self, text: string) prints whole lines, above the line that is being typed. May wait.
 ---@field width fun(self): integer columns of the terminal
 ---@field remember nil|fun(self, text: string) a complete input, for the history
+---@field gone nil|fun(self): boolean whether it will never give another line. Does not wait.
 
 --- What a session gives to M.run, which adds `interrupt`.
 ---@class repl.Session
@@ -58,7 +59,9 @@ end
 
 limits.each_second(function()
   local session = ending[coroutine.running()]
-  if session and (session.interrupted or core.interrupted()) then
+  if not session then return end
+  local reader = session.reader
+  if session.interrupted or core.interrupted() or reader.gone and reader:gone() then
     session.interrupted = true
     debug.sethook(tick, "", 1)
     stop()

@@ -88,6 +88,9 @@ function Terminal:interrupt() self.editor:interrupt() end
 
 function Terminal:leave() self.editor:leave() end
 
+--- Whether nobody sits there any more, because the terminal itself is gone.
+function Terminal:gone() return self.editor:gone() end
+
 function Terminal:close() self.editor:close() end
 
 return M
