@@ -213,6 +213,7 @@ def test_ctrl_c_ends_what_is_typed_and_not_the_run(project):
     p.db.wait_for_query("pg_sleep(100)")
     t.ask("\x03", "plain post_hooks>")
     t.ask("twice", "\n2", "plain post_hooks>")
+    t.ask("select n + 40 as sum from dev.plain;", "41", "1 row", "plain post_hooks>")
     t.type("abort\r")
     t.finish().fails(130)
     assert p.db.relations("dev") == []
