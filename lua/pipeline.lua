@@ -26,6 +26,7 @@ M.commands = {
   ls = { "steps.load", "steps.select", "inspect.list" },
   parse = { "steps.load", "steps.write_manifest" },
   operation = { "steps.load", "operation.dispatch" },
+  flow = { "flow.dispatch" },
   hooks = { "steps.load", "hooks.dispatch" },
   plan = { "steps.load", "plan.run" },
   rehearse = { "steps.load", "hooks.rehearse" },

@@ -1,6 +1,6 @@
 --- `dex-lua operation ls|show|run`.
 
-local env = require "dex.env"
+local call_arguments = require "command.call_arguments"
 local err = require "err"
 local json = require "dex.json"
 local operations = require "project.operations"
@@ -22,60 +22,15 @@ end
 
 -- Arguments ----------------------------------------------------------------------------------------------
 
--- --args and every -a key=value. A value of -a is read as YAML, as in --args, but for a parameter of type text it is
--- the text as it is written.
-local function arguments(given, operation)
-  local yaml_argument, is_text = require("command.meta").yaml_argument, {}
-  for _, parameter in ipairs(operation.parameters or {}) do is_text[parameter.name] = parameter.type == "text" end
-  local args = given.args and yaml_argument("--args", given.args) or value.dict()
-  for _, pair in ipairs(given.arg or {}) do
-    local key, text = pair:match("^([%w_]+)=(.*)$")
-    if not key then
-      err.raise { code = 101, message = ("-a needs key=value, not '%s'"):format((pair:match("^[^=]*"))) }
-    end
-    if is_text[key] then args[key] = text else args[key] = yaml_argument("-a", "v: " .. text).v end
-  end
-  return args
-end
-
--- What artifacts and `retry` may see of the arguments: everything but the values of secret parameters.
-local function hide_arguments(job, operation, args)
-  local is_secret, any = {}, false
-  for _, parameter in ipairs(operation.parameters or {}) do
-    is_secret[parameter.name] = parameter.secret
-    any = any or parameter.secret
-  end
-  if not any then return end
-  if job.args.arg then
-    local list = value.list()
-    for i, pair in ipairs(job.args.arg) do
-      local key = pair:match("^[%w_]+")
-      list[i] = is_secret[key] and key .. "=*****" or pair
-    end
-    job.args.arg = list
-  end
-  if job.args.args then job.args.args = json.encode(parameters.shown(operation.parameters, args)) end
-end
-
--- A secret is not kept for `retry`: without another way to its value the operation is called again by hand.
-local function forget_hidden(job, operation, args)
-  if not job.only then return end
-  for _, parameter in ipairs(operation.parameters or {}) do
-    local name = parameter.name
-    if parameter.secret and args[name] == "*****" then
-      value.del(args, name)
-      if parameter.default == nil and not (parameter.env and env.get(parameter.env)) then
-        err.raise { code = 602, message = ("operation '%s': the secret parameter '%s' is kept nowhere"):format(
-          operation.name, name), hint = ("run `dex-lua operation run %s -a %s=...`"):format(operation.name, name) }
-      end
-    end
-  end
-end
-
 local function call_of(job, operation)
-  local args = arguments(job.given, operation)
-  hide_arguments(job, operation, args)
-  forget_hidden(job, operation, args)
+  local declared = operation.parameters
+  local args = call_arguments.read(job.given, declared)
+  call_arguments.hide(job, declared, args)
+  if job.only then -- a secret is not kept for `retry`
+    call_arguments.forget_hidden(declared, args, ("operation '%s'"):format(operation.name), function(name)
+      return ("run `dex-lua operation run %s -a %s=...`"):format(operation.name, name)
+    end)
+  end
   return require("run.operation").prepare(job.project, operation, args)
 end
 

@@ -125,7 +125,7 @@ function M.connect(job)
     job.closers[#job.closers + 1] = function() private:release() end
   end
   local pool = require("dex.db").pool(params, {
-    size = profile.threads,
+    size = job.connections or profile.threads,
     retries = profile.retries,
     on_notice = function(severity, message)
       job.report:log("debug", severity .. ": " .. message)

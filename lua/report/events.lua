@@ -128,6 +128,9 @@ function Events:on_run_start(data)
   for _, text in ipairs(data.lines or {}) do emit(self, "debug", "Note", "Z050", text, dict("msg", text)) end
 end
 
+-- Work that came up on the way.
+function Events:on_more(data) self.total = self.total + data.count end
+
 function Events:on_node_start(data)
   local node = data.node
   if not node then return end

@@ -54,7 +54,7 @@ end
 
 -- Kinds whose names are too long for their column.
 local short_kinds = { unit_test = "unit", ["function"] = "func", operation = "op", saved_query = "query",
-  exposure = "expo" }
+  exposure = "expo", transformation = "models" }
 
 -- The live part -----------------------------------------------------------------------------------
 
@@ -248,6 +248,9 @@ end
 function Terminal:on_node_start(data)
   if self.level > levels.info or not self.live then return end
   self.running[#self.running + 1] = { id = data.id, kind = data.kind, name = data.label, since = time.mono() }
+-- Work that came up on the way.
+function Terminal:on_more(data) self.total = self.total + data.count end
+
 end
 
 function Terminal:on_node_end(result)

@@ -278,7 +278,7 @@ end
 
 -- 5. The nodes. May wait.
 local function run_nodes(run)
-  local summary = node_module.execute(run, run.nodes, run.project.profile.threads)
+  local summary = node_module.execute(run, run.nodes, run.job.threads or run.project.profile.threads)
   run.cancelled = summary and summary.cancelled
 end
 

@@ -527,7 +527,7 @@ function M.execute(run, nodes, threads, call)
   local job = run.job
   job.nodes_run = (job.nodes_run or 0) + 1
   local ok, summary = pcall(dex_run.execute, { nodes = nodes, threads = threads, pool = run.pool,
-    fail_fast = run.fail_fast or false, handlers = M.handlers(run, call) })
+    fail_fast = run.fail_fast or false, owner = job, handlers = M.handlers(run, call) })
   job.nodes_run = job.nodes_run > 1 and job.nodes_run - 1 or nil
   if not ok then error(summary, 0) end
   return summary
