@@ -45,9 +45,9 @@ luatest: $(B)/luatest ## build/release/luatest, which runs a Lua file inside the
 
 units: $(B)/luatest $(UNIT) ## the programs of the tests
 
-fuzzer: ## build/fuzz/fuzz_template, a libFuzzer target of the template engine (clang)
+fuzzer: ## build/fuzz/fuzz_template and fuzz_http, libFuzzer targets of the template engine and the HTTP surface (clang)
 	$(Q)$(MAKE) --no-print-directory B=build/fuzz CC=clang CFLAGS='-O1 -g -Wno-string-plus-int' \
-		SAN=address,undefined,fuzzer-no-link build/fuzz/fuzz_template
+		SAN=address,undefined,fuzzer-no-link build/fuzz/fuzz_template build/fuzz/fuzz_http
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -153,8 +153,8 @@ $(B)/luatest $(UNIT): $(B)/%: $(B)/tests/unit/%.o $(CORE)
 	$(call say,link $@)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS) $(TEST_LIBS)
 
-$(B)/fuzz_template: $(B)/tests/fuzz/template.o $(CORE)
+$(B)/fuzz_template $(B)/fuzz_http: $(B)/fuzz_%: $(B)/tests/fuzz/%.o $(CORE)
 	$(call say,link $@)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS) -fsanitize=fuzzer
 
--include $(SOURCES:%.c=$(B)/%.d) $(B)/tests/unit/luatest.d $(B)/tests/fuzz/template.d $(UNIT:$(B)/%=$(B)/tests/unit/%.d)
+-include $(SOURCES:%.c=$(B)/%.d) $(B)/tests/unit/luatest.d $(B)/tests/fuzz/template.d $(B)/tests/fuzz/http.d $(UNIT:$(B)/%=$(B)/tests/unit/%.d)

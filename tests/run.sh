@@ -108,6 +108,7 @@ fuzzer_suite() {
   fi
   made fuzzer || return
   run libfuzzer tests/fuzz/libfuzzer.sh build/fuzz/fuzz_template
+  run libfuzzer-http tests/fuzz/libfuzzer.sh build/fuzz/fuzz_http
 }
 
 # The address and undefined-behaviour sanitizers over the C unit tests, the Lua tests, and those end-to-end tests that are

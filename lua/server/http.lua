@@ -50,10 +50,11 @@ end
 
 -- A defect of ours is told in the server's log, and to the client only that it is one.
 local function explained(self, e, request)
-  if e.code < 900 or e.code == 907 then return e end
+  if e.code < 900 or e.code == 907 or e.explained then return e end
   self.report:log("error", ("%s %s: %s"):format(request.method, request.path, tostring(e)))
   if e.traceback then self.report:log("debug", e.traceback) end
-  return err.new { code = e.code, message = "this is a defect of dex-lua; the server's log says more" }
+  return err.new { code = e.code, explained = true,
+    message = "this is a defect of dex-lua; the server's log says more" }
 end
 
 -- Requests -----------------------------------------------------------------------------------------------

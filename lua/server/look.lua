@@ -124,7 +124,7 @@ local function type_names(conn, oids)
   local result = conn:exec(("select format_type(t, null) from unnest(array[%s]::oid[]) with ordinality as o(t, n) " ..
     "order by n"):format(table.concat(texts, ",")))
   local names = {}
-  for i = 1, #oids do names[i] = result:text(i - 1, 0) end
+  for i = 1, #oids do names[i] = result:text(i, 1) end
   return names
 end
 
@@ -150,10 +150,10 @@ function M.preview(server, node, limit)
     local names, types = result.columns, result.types
     local columns, rows = list(), list()
     for i, name in ipairs(type_names(conn, types)) do columns[i] = dict("name", names[i], "type", name) end
-    for row = 0, math.min(#result, limit) - 1 do
+    for row = 1, math.min(#result, limit) do
       local cells = list()
-      for i = 1, #names do cells[i] = cell(result, row, i - 1) end
-      rows[row + 1] = cells
+      for i = 1, #names do cells[i] = cell(result, row, i) end
+      rows[row] = cells
     end
     return dict("columns", columns, "rows", rows, "more", #result > limit)
   end)
@@ -171,7 +171,7 @@ function M.columns(server, node)
     local result = conn:exec("select attname, format_type(atttypid, atttypmod) from pg_attribute " ..
       "where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum", relation)
     local columns = {}
-    for row = 0, #result - 1 do columns[row + 1] = { name = result:text(row, 0), type = result:text(row, 1) } end
+    for row = 1, #result do columns[row] = { name = result:text(row, 1), type = result:text(row, 2) } end
     return columns
   end)
   if not ok then explain(node, found) end

@@ -4,46 +4,16 @@
  * an input reaches is counted as new ground: so the fuzzer finds its way through grammar, compiler
  * and runtime.
  */
-#include <lauxlib.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz.h"
 #include "io/loop.h"
 #include "run/modules.h"
 #include "script/task.h"
 #include "script/vm.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* libFuzzer reads counters of this section as its own. */
-__attribute__((section("__libfuzzer_extra_counters"))) static uint8_t lines[1 << 15];
+#include <lauxlib.h>
 
 static struct vm *vm;
 static const char target = 0; /* its address is the function's key in the registry */
 static int ended;
-
-/* Only the engine's lines: those of a compiled template are as many as there are inputs. */
-static void on_line(lua_State *L, lua_Debug *ar)
-{
-    if (!lua_getinfo(L, "Sl", ar) || strncmp(ar->source, "@lua/", 5) != 0)
-        return;
-    uint32_t hash = 2166136261U;
-    for (const char *c = ar->source; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * 16777619U;
-    hash = (hash ^ (uint32_t)ar->currentline) * 16777619U;
-    uint8_t *count = &lines[hash % sizeof lines];
-    if (*count < UINT8_MAX)
-        ++*count;
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "fuzz: %s\n", what);
-    abort();
-}
 
 static void done(struct task *t, int ok, void *arg)
 {
@@ -56,7 +26,7 @@ static void done(struct task *t, int ok, void *arg)
         lua_pushliteral(L, "message");
         lua_rawget(L, 1);
     }
-    fail(luaL_tolstring(L, -1, NULL));
+    fuzz_fail(luaL_tolstring(L, -1, NULL));
 }
 
 struct input {
@@ -71,11 +41,11 @@ static void call(struct vm *in, void *arg)
     lua_State *L = task_lua(t);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &target);
     lua_pushlstring(L, input->data, input->size);
-    lua_sethook(L, on_line, LUA_MASKLINE, 0);
+    lua_sethook(L, fuzz_on_line, LUA_MASKLINE, 0);
     ended = 0;
     task_call(t, 1, done, NULL);
     if (!ended)
-        fail("the input waits for something");
+        fuzz_fail("the input waits for something");
     task_free(t);
     lua_gc(in->L, LUA_GCSTEP, 0);
 }
@@ -100,7 +70,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     struct loop *loop = loop_new(&e);
     vm = loop ? vm_new(loop, vm_override(), &e) : NULL;
     if (!vm || vm_protect(vm, load, NULL, &e) < 0)
-        fail(e.message);
+        fuzz_fail(e.message);
     return 0;
 }
 
@@ -109,6 +79,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err e = ERR_INIT;
     struct input input = { (const char *)data, size };
     if (vm_protect(vm, call, &input, &e) < 0)
-        fail(e.message);
+        fuzz_fail(e.message);
     return 0;
 }
