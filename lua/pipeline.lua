@@ -120,9 +120,10 @@ function M.main(argv)
     require("dex.term").write(1, require("help.usage").command(command))
     return 0
   end
-  local time = require "dex.time"
+  local time, asked = require "dex.time", require("state.asked").take()
   local job = { command = command, given = given, words = words, rest = rest, closers = {}, started_at = time.now(),
-    started = time.mono(), invocation_id = given.invocation_id or require("dex.uuid")(), argv = argv }
+    started = time.mono(), invocation_id = given.invocation_id or asked and asked.id or require("dex.uuid")(),
+    argv = argv, asked = asked }
   if given.single_threaded then given.threads = 1 end
   local done, result = pcall(function()
     job.report = require("report.outlets").new(job)
@@ -132,7 +133,9 @@ function M.main(argv)
   job.report = job.report or require("report.terminal").new { level = "error", fd = 2 }
   close(job)
   local status = done and result or failed(job, result)
+  if not done then job.failure = err.wrap(result) end
   local broken = job.report.broken
+  if asked and not job.recorder then require("state.recorder").came_to_nothing(job) end
   if broken then
     pcall(require("dex.term").write, 2, ("dex-lua: %s\n"):format(tostring(broken)))
     if status == 0 then status = 2 end

@@ -200,10 +200,19 @@ static int env_set(lua_State *L)
     return 1;
 }
 
+/* env.unset(name): the variable is gone, for us and for the programs that we start */
+static int env_unset(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    luaL_argcheck(L, *name && !strchr(name, '='), 1, "a name");
+    unsetenv(name);
+    return 0;
+}
+
 int luaopen_dex_env(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "get", env_get }, { "all", env_all }, { "set", env_set }, { NULL, NULL }
+        { "get", env_get }, { "all", env_all }, { "set", env_set }, { "unset", env_unset }, { NULL, NULL }
     };
     luaL_newlib(L, functions);
     return 1;

@@ -254,11 +254,9 @@ static struct statement *statement_of(lua_State *L, struct database *db)
     return s;
 }
 
-/*
- * Binds the argument at `index` as number `at`. Texts are copied: the argument may be collected
- * while rows are still read.
- */
-static int bind_value(lua_State *L, struct statement *s, int at, int index)
+/* Binds the argument at `index` as number `at`; texts are copied, or not, as `keep` says. */
+static int bind_value(lua_State *L, struct statement *s, int at, int index,
+                      sqlite3_destructor_type keep)
 {
     size_t length;
     const char *text;
@@ -274,7 +272,7 @@ static int bind_value(lua_State *L, struct statement *s, int at, int index)
         return sqlite3_bind_double(s->stmt, at, lua_tonumber(L, index));
     case LUA_TSTRING:
         text = lua_tolstring(L, index, &length);
-        return sqlite3_bind_text64(s->stmt, at, text, length, SQLITE_TRANSIENT, SQLITE_UTF8);
+        return sqlite3_bind_text64(s->stmt, at, text, length, keep, SQLITE_UTF8);
     default:
         if (lua_touserdata(L, index) == NULL && lua_islightuserdata(L, index)) /* none */
             return sqlite3_bind_null(s->stmt, at);
@@ -282,14 +280,19 @@ static int bind_value(lua_State *L, struct statement *s, int at, int index)
     }
 }
 
-/* Binds the arguments from 3 up to `last`; those that are missing at the end are NULL. */
-static void bind_arguments(lua_State *L, struct database *db, struct statement *s, int last)
+/*
+ * Binds the arguments from 3 up to `last`; those that are missing at the end are NULL. Without a
+ * copy the texts are those on the stack: every use of a statement binds all of them anew.
+ */
+static void bind_arguments(lua_State *L, struct database *db, struct statement *s, int last,
+                           sqlite3_destructor_type keep)
 {
     int wanted = sqlite3_bind_parameter_count(s->stmt);
     if (last - 2 > wanted)
         luaL_error(L, "the statement takes %d values, not %d", wanted, last - 2);
     for (int i = 1; i <= wanted; i++) {
-        int result = i + 2 > last ? sqlite3_bind_null(s->stmt, i) : bind_value(L, s, i, i + 2);
+        int result =
+            i + 2 > last ? sqlite3_bind_null(s->stmt, i) : bind_value(L, s, i, i + 2, keep);
         if (result != SQLITE_OK)
             raise_error(L, db->handle, result);
     }
@@ -344,13 +347,13 @@ static int step(lua_State *L, struct database *db, struct statement *s)
  * Begins a statement: its SQL is at 2, its values follow. The statement is on top. Where values are
  * made of its rows Lua may raise (memory): there it is marked to be closed, so that it is reset.
  */
-static struct statement *begin(lua_State *L, struct database **db)
+static struct statement *begin(lua_State *L, struct database **db, sqlite3_destructor_type keep)
 {
     *db = check_database(L);
     int last = lua_gettop(L);
     luaL_checkstack(L, 12, "too many values");
     struct statement *s = statement_of(L, *db);
-    bind_arguments(L, *db, s, last);
+    bind_arguments(L, *db, s, last, keep);
     s->busy = 1;
     return s;
 }
@@ -359,7 +362,7 @@ static struct statement *begin(lua_State *L, struct database **db)
 static int database_exec(lua_State *L)
 {
     struct database *db;
-    struct statement *s = begin(L, &db);
+    struct statement *s = begin(L, &db, SQLITE_STATIC);
     while (step(L, db, s)) {
     }
     lua_pushinteger(L, sqlite3_changes64(db->handle));
@@ -370,7 +373,7 @@ static int database_exec(lua_State *L)
 static int database_row(lua_State *L)
 {
     struct database *db;
-    struct statement *s = begin(L, &db);
+    struct statement *s = begin(L, &db, SQLITE_STATIC);
     int statement = lua_gettop(L);
     lua_toclose(L, statement);
     if (!step(L, db, s))
@@ -384,7 +387,7 @@ static int database_row(lua_State *L)
 static int database_value(lua_State *L)
 {
     struct database *db;
-    struct statement *s = begin(L, &db);
+    struct statement *s = begin(L, &db, SQLITE_STATIC);
     lua_toclose(L, -1);
     if (!step(L, db, s))
         return 0;
@@ -396,7 +399,7 @@ static int database_value(lua_State *L)
 static int database_rows(lua_State *L)
 {
     struct database *db;
-    struct statement *s = begin(L, &db);
+    struct statement *s = begin(L, &db, SQLITE_STATIC);
     int statement = lua_gettop(L);
     lua_toclose(L, statement);
     lua_getiuservalue(L, statement, NAMES);
@@ -430,7 +433,7 @@ static int next_row(lua_State *L)
 static int database_each(lua_State *L)
 {
     struct database *db;
-    begin(L, &db);
+    begin(L, &db, SQLITE_TRANSIENT); /* the arguments may be collected while rows are still read */
     int statement = lua_gettop(L);
     lua_pushvalue(L, statement);
     lua_pushvalue(L, 1);

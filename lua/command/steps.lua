@@ -148,6 +148,7 @@ end
 --- selected -> job.outcome: runs the nodes and all hooks. May wait.
 function M.execute(job)
   local loop = require "dex.loop"
+  require("state.recorder").begin(job)
   local work = loop.spawn(require("run").execute, job)
   function job.cancel(name)
     job.cancelled = name

@@ -90,6 +90,8 @@ M.options = {
   { name = "write-json", env = "DBT_WRITE_JSON", negatable = true, help = "--no-write-json writes no artifacts" },
   { name = "partial-parse", env = "DBT_PARTIAL_PARSE", negatable = true,
     help = "--no-partial-parse reads every file, whatever target/partial_parse.dex holds" },
+  { name = "history", env = "DBT_HISTORY", negatable = true,
+    help = "--no-history keeps no record of this command in .dex/state.db" },
   { name = "invocation-id", arg = "UUID", uuid = true, env = "DBT_INVOCATION_ID",
     help = "What logs and artifacts are marked with" },
   { name = "store-failures", env = "DBT_STORE_FAILURES", negatable = true,
@@ -203,6 +205,7 @@ end
 
 --- Under which title an option stands in a command's help; all others are the command's own.
 M.groups = {
+local recorded = { "history" }
   { title = "Selection", names = selection },
   { title = "Execution", names = table.move(batches, 1, #batches, #execution + 1, { table.unpack(execution) }) },
   { title = "Project and connection", names = connection },
@@ -214,32 +217,32 @@ M.groups = {
 --- so that messages go to standard error.
 M.commands = {
   { name = "run", summary = "Build the selected models",
-    options = sets(selection, execution, batches, { "yes" }, connection, logging),
+    options = sets(selection, execution, batches, { "yes" }, recorded, connection, logging),
     text = "Builds models in the order of their ref()s, each with its hooks, in a transaction of its own.\n" ..
       "Seeds and tests are left out: `dex-lua build` runs everything.",
     examples = { "dex-lua run --select +orders", "dex-lua run -s tag:nightly --exclude path:models/old" } },
   { name = "build", summary = "Build seeds, models and snapshots and run tests, in graph order",
-    options = sets(selection, { "store-failures", "show", "yes" }, execution, batches, connection, logging),
+    options = sets(selection, { "store-failures", "show", "yes" }, execution, batches, recorded, connection, logging),
     text = "Seeds, models, snapshots and tests in one graph. Whatever stands below a failed node, or below a\n" ..
       "failed test, is skipped.",
     examples = { "dex-lua build", "dex-lua build --select staging+ --fail-fast" } },
   { name = "test", summary = "Run the tests of the selected nodes",
-    options = sets(selection, { "store-failures" }, execution, connection, logging),
+    options = sets(selection, { "store-failures" }, execution, recorded, connection, logging),
     text = "Generic tests of the properties files and singular tests of the tests folder.",
     examples = { "dex-lua test --select orders", "dex-lua test -s test_type:singular" } },
   { name = "seed", summary = "Load the CSV files of the seeds folder",
-    options = sets(selection, execution, { "empty", "show" }, connection, logging),
+    options = sets(selection, execution, { "empty", "show" }, recorded, connection, logging),
     text = "Each file becomes a table, loaded through COPY. A table that is there is emptied and filled\n" ..
       "again in one transaction; with --full-refresh it is dropped and made anew.",
     examples = { "dex-lua seed", "dex-lua seed --select airports --full-refresh" } },
   { name = "snapshot", summary = "Bring the snapshots up to date",
     options = sets(selection, { "threads", "lock", "fail-fast", "no-hooks", "skip-hook", "empty" }, debugging,
-      connection, logging),
+      recorded, connection, logging),
     text = "A snapshot keeps every version of the rows of its query. Each is applied in a transaction, and\n" ..
       "two commands at once apply no change twice.",
     examples = { "dex-lua snapshot", "dex-lua snapshot --select customers_history" } },
   { name = "clone", summary = "Make views on what an earlier run has built elsewhere",
-    options = sets(selection, { "threads", "lock", "fail-fast", "full-refresh" }, connection, logging),
+    options = sets(selection, { "threads", "lock", "fail-fast", "full-refresh" }, recorded, connection, logging),
     text = "Each selected seed, model and snapshot becomes a view on the relation that the artifacts of --state\n" ..
       "know it by. What is there already stays, except with --full-refresh. No hook runs.",
     examples = { "dex-lua clone --state prod-artifacts",
@@ -299,7 +302,8 @@ M.commands = {
     examples = { "dex-lua render query.sql --context '{\"day\": \"2026-01-01\"}'" } },
   { name = "operation", aliases = { "op" }, args = "ls | show NAME | run NAME",
     summary = "List, show or run operations (operations/**/*.{sql,py,lua})",
-    options = sets({ "args", "arg", "output", "lock", "dry-run", "yes", "threads" }, debugging, connection, logging),
+    options = sets({ "args", "arg", "output", "lock", "dry-run", "yes", "threads" }, debugging, recorded, connection,
+      logging),
     text = "An operation is a standalone script in SQL, Python or Lua, named by its path below operations/ or by\n" ..
       "its file name when that is unique. It runs in one transaction unless its config says otherwise.",
     actions = { { "ls", "List the operations of the project" }, { "show NAME", "Print the source of one" },
@@ -359,12 +363,17 @@ M.commands = {
     examples = { "dex-lua run-operation grant_select --args '{role: reporter}'",
       "dex-lua run-operation --sql 'vacuum {{ ref(\"orders\") }}'" } },
   { name = "retry", args = "[RUN]", summary = "Run again what the last command did not finish",
-    options = sets({ "state", "threads", "lock", "fail-fast", "full-refresh" }, debugging, connection, logging),
+    options = sets({ "state", "threads", "lock", "fail-fast", "full-refresh" }, debugging, recorded, connection,
+      logging),
     text = "Reads target/run_results.json and runs that command again, with its options, for the nodes\n" ..
       "that failed or were skipped. Options given here are stronger. With `ledger: true` in the project, what the\n" ..
       "ledger has not seen completed: also after a crash, and by the id of a run.",
     examples = { "dex-lua retry", "dex-lua retry --threads 8",
       "dex-lua retry 2f6c1ab0-5f0a-4c55-9e0b-2d8d1f8a7c11" } },
+  { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
+    options = sets({ "args", "sql", "lock", "threads" }, debugging, recorded, connection, logging),
+    text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
+      "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
   { name = "init", args = "NAME", summary = "Make a new project",
     options = sets({ "profile", "skip-profile-setup", "skip-debug", "project-dir", "quiet" }),
     text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..

@@ -42,6 +42,9 @@ function Aside:finish(how)
     #parts > 0 and table.concat(parts, ", ") or "nothing to do"))
 end
 
+-- What is said beside the prompt is no part of the history.
+function Aside.attach() end
+
 function Aside.debugging() return false end
 
 function Aside.tick() end

@@ -48,7 +48,7 @@ end
 --- The report of a job. Raises code 101 when --warn-error-options is wrong.
 ---@param job table of lua/pipeline.lua
 function M.new(job)
-  local self = setmetatable({ front = front_of(job) }, Outlets)
+  local self = setmetatable({ front = front_of(job), early = {} }, Outlets)
   self.policy = warnings.policy(job.given)
   self.file = file_of(job)
   return self
@@ -65,12 +65,32 @@ for _, name in ipairs { "event", "finish", "failure" } do
     return self.front[name](self.front, ...)
   end
 end
+    if name == "failure" then self:record("error", tostring((...))) end
 
 function Outlets:log(level, text, node)
   if self.file then self.file:log(level, text, node) end
   self.front:log(level, text, node)
+-- What the history keeps; before there is one, warnings wait.
+function Outlets:record(level, text, node)
+  local recorder = self.recorder
+  if recorder then
+    recorder:log(level, text, node)
+  elseif self.early and level ~= "debug" and level ~= "info" and level ~= "print" and #self.early < MOST_EARLY then
+    table.insert(self.early, { level, text })
+  end
 end
 
+--- From now on the history hears of what is said, of earlier warnings, too.
+---@param recorder state.Recorder
+function Outlets:attach(recorder)
+  self.recorder = recorder
+  for _, line in ipairs(self.early) do recorder:log(line[1], line[2]) end
+  self.early = nil
+end
+
+end
+
+  self:record(level, text, node)
 --- A warning: said, kept quiet, or raised as an error (report/warnings.lua).
 ---@param e dex.Error
 function Outlets:warning(e)
@@ -83,6 +103,7 @@ function Outlets:warning(e)
   self.front:warning(e)
 end
 
+  self:record("warn", tostring(e))
 --- The end: what the log file still waits for is written.
 function Outlets:close()
   if self.file then self.file.close() end

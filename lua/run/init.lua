@@ -48,6 +48,8 @@ Run.__index = Run
 function Run:emit(name, data)
   local report = self.job.report
   if report then report:event(name, data) end
+  local recorder = self.job.recorder
+  if recorder then recorder:event(name, data) end
   if self.events then self.events:note(name, data) end
 end
 

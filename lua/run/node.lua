@@ -307,6 +307,11 @@ local function label_of(node)
   return schema and ("%s.%s"):format(schema, opt(node.alias) or node.name) or node.name
 end
 
+--- What people are shown of a node.
+---@param node table
+---@return string
+M.label_of = label_of
+
 local function take_thread(run)
   local slot = 1
   while run.slots[slot] do slot = slot + 1 end
@@ -341,7 +346,7 @@ local function begin(run, ctx, call)
   ctx.has_on_failure = any_hook(run, state.info, "on_failure")
   ctx.has_always = any_hook(run, state.info, "always")
   run:emit("node_start", { id = node.unique_id, kind = node.resource_type, label = label_of(node), name = node.name,
-    node = node })
+    node = node, timings = state.timings })
   return state
 end
 
@@ -495,8 +500,9 @@ local function timed(run, phase, work)
       ok, e = pcall(work, state)
     end
     local seconds = time.mono() - started
-    state.timings[#state.timings + 1] = { phase = phase, seconds = seconds }
+    state.timings[#state.timings + 1] = { phase = phase, seconds = seconds, started = started }
     if run.events then run:emit("phase_end", { id = ctx.id, phase = phase, seconds = seconds, ok = ok }) end
+    if run.job.recorder then run.job.recorder:phase_ended(ctx.id) end
     if not ok then error(e, 0) end
   end
 end

@@ -109,7 +109,7 @@ local spent_by = {
     on conflict (kind, day, name) do update set count = count + excluded.count, failed = failed + excluded.failed,
       total = total + excluded.total, longest = max(longest, excluded.longest)]],
   [[insert into spent (day, kind, name, count, failed, total, longest)
-    select started_at / 86400000000, 'hook', coalesce(task || ': ', '') || name, count(*), sum(status = 'error'),
+    select started_at / 86400000000, 'hook', coalesce(task || ': ', '') || name, count(*), sum(status = 'failed'),
       sum(duration), max(duration)
     from hooks where run = ?1 and started_at is not null and duration is not null and name is not null group by 1, 3
     on conflict (kind, day, name) do update set count = count + excluded.count, failed = failed + excluded.failed,
@@ -233,6 +233,25 @@ function M:stale_runs()
     if process.lives(row) == false then stale[#stale + 1] = row_of(row) end
   end
   return stale
+end
+
+--- Ends a run whose process is gone: what ran has failed, what waited is cancelled. Nothing happens to a run that has
+--- ended.
+---@param id string
+---@param message? string
+function M:bury(id, message)
+  message = message or "its process ended without a word"
+  self:batch(function()
+    local run = self:run(id)
+    if not run or status.is_final("runs", run.status) then return end
+    local now = values.now()
+    self.db:exec([[update tasks set message = ?2,
+        status = case when status in ('running', 'retrying') then 'failed' else 'cancelled' end,
+        ended_at = case when started_at is null then null else ?3 end
+      where run = ?1 and status in ('waiting', 'queued', 'running', 'retrying')]], run.seq, message, now)
+    self:add_event(id, nil, "tasks", { count = 0 })
+    self:set_run(id, "failed", { message = message, ended_at = now })
+  end)
 end
 
 -- Schedules ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ local M = {}
 
 -- Tasks and what belongs to them are kept under the run's short number; a task's row stands beside its neighbours of
 -- the same run, so that a whole run is read, and removed, as one piece of the file. Events are the bus between
--- processes (`events.log` names the line of `logs` that one tells of).
+-- processes; most say only what they tell of (`ref`: a task's position, a hook, a line of a log).
 local version_1 = [[
 create table runs (
   seq integer primary key, id text not null unique, kind text not null, name text, command text, trigger text not null,
@@ -46,12 +46,13 @@ create table logs (
 create index logs_by_run on logs (run);
 
 create table events (
-  id integer primary key, at integer not null, run_id text, task text, kind text not null, data text, log integer);
+  id integer primary key, at integer not null, run integer, task text, kind text not null, data text, ref integer);
 
 create table spent (
   day integer not null, kind text not null, name text not null, count integer not null, failed integer not null,
   total integer not null, longest integer not null, primary key (kind, day, name)) without rowid;
 
+create table facts (name text primary key, value integer) without rowid;
 create table schedules (flow text primary key, paused integer not null default 0, paused_by text, paused_at integer);
 create table claims (
   flow text not null, scheduled_for integer not null, run_id text, claimed_at integer not null,

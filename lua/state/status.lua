@@ -79,8 +79,19 @@ end
 local before = {}
 for _, name in ipairs { "runs", "tasks", "marks", "marked_runs" } do before[name] = turned(M[name]) end
 
---- The statuses that may become this one.
----@param which "runs"|"tasks"|"marks"|"marked_runs"
+-- A task that has begun and ended since it was last written goes through `running`, which nobody saw.
+before.through = {}
+for to, list in pairs(before.tasks) do
+  local through, seen = {}, {}
+  for _, from in ipairs(list) do through[#through + 1], seen[from] = from, true end
+  for _, from in ipairs(seen.running and before.tasks.running or {}) do
+    if not seen[from] then through[#through + 1] = from end
+  end
+  before.through[to] = through
+end
+
+--- The statuses that may become this one; "through": at once, or by way of `running`.
+---@param which "runs"|"tasks"|"through"|"marks"|"marked_runs"
 ---@param status string
 ---@return string[]
 function M.before(which, status) return before[which][status] or {} end
@@ -116,13 +127,13 @@ function M.check(which, status)
 end
 
 --- The error of a change that the table does not have.
----@param which "runs"|"tasks"|"marks"|"marked_runs"
+---@param which "runs"|"tasks"|"through"|"marks"|"marked_runs"
 ---@param what string what it is, for people
 ---@param from string
 ---@param to string
 ---@return dex.Error
 function M.refused(which, what, from, to)
-  local nexts = M[which][from] or {}
+  local nexts = M[which == "through" and "tasks" or which][from] or {}
   return err.new { code = 656, message = ("%s is %s and cannot become %s"):format(what, from, to),
     hint = #nexts > 0 and "it may become " .. table.concat(nexts, ", ")
       or "nothing changes it any more; a rerun makes a new run" }

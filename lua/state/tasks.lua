@@ -2,7 +2,6 @@
 --- store.
 
 local err = require "err"
-local json = require "dex.json"
 local status = require "state.status"
 local value = require "jinja.value"
 local values = require "state.values"
@@ -57,8 +56,9 @@ local insert = [[insert into tasks (run, position, name, kind, node, label, need
 
 --- Adds tasks to a run, behind those that it has.
 ---@param run_id string
----@param list {name: string, kind: string|nil, node_id: string|nil, label: string|nil, needs: string[]|nil, status:
----  string|nil}[] `status`: waiting unless given
+---@param list {name: string, kind: string|nil, node_id: string|nil, label: string|nil, needs: string[]|string|nil,
+---  status: string|nil}[] `needs`: names, or as JSON, where positions (1 is the run's first task) may stand as well;
+---  `status`: waiting unless given
 function M:add_tasks(run_id, list)
   self:batch(function()
     local seq = self:seq(run_id)
@@ -89,8 +89,8 @@ local function update_of(which, to, is_start, is_end)
   sql = ([[update tasks set status = '%s', attempt = coalesce(?3, %s), started_at = %s, ended_at = %s, message = %s,
       response = coalesce(?7, response), rows = coalesce(?8, rows), result = coalesce(?9, result),
       phases = coalesce(?10, phases), marked_by = coalesce(?11, marked_by)
-    where run = ?1 and position = ?2 and ?12 > 0 and status in (%s)
-    returning attempt, started_at, ended_at, message, rows]]):format(to, is_start and "attempt + 1" or "attempt",
+    where run = ?1 and position = ?2 and ?12 > 0 and status in (%s)]]):format(to,
+    is_start and "attempt + 1" or "attempt",
     is_start and "coalesce(?4, ?12)" or "coalesce(?4, started_at)",
     not is_end and "null" or marks and "coalesce(?5, ended_at, ?12)" or "coalesce(?5, ?12)",
     marks and "coalesce(?6, message)" or "?6", table.concat(quoted, ", "))
@@ -108,21 +108,32 @@ local attempt_of = [[insert or replace into attempts (run, task, attempt, starte
   select run, name, attempt, started_at, coalesce(?3, ?5), ?4, coalesce(?6, message) from tasks
   where run = ?1 and position = ?2]]
 
-local quote = json.encode
+-- What an event says of a task that goes on: the row will soon say something else.
+local function told(self, seq, at, to)
+  local row = self.db:row("select attempt, started_at, message from tasks where run = ?1 and position = ?2", seq, at)
+  return { status = to, attempt = row.attempt, started_at = values.iso(row.started_at), message = row.message }
+end
 
---- What an event says of a task, as JSON, made by hand: there are many.
----@param to string
----@param row {attempt: integer, started_at: integer|nil, ended_at: integer|nil, message: string|nil, rows: integer|nil}
----@param more? string further members, each with a comma before it
----@return string
-function M.task_told(to, row, more)
-  local started, ended = row.started_at, row.ended_at
-  return ('{"status":"%s","attempt":%d%s%s%s%s%s}'):format(to, row.attempt,
-    started and (',"started_at":"%s"'):format(values.iso(started)) or "",
-    ended and (',"ended_at":"%s"%s'):format(values.iso(ended),
-      started and (',"duration":%.6f'):format((ended - started) / 1e6) or "") or "",
-    row.message and ',"message":' .. quote(row.message) or "", row.rows and (',"rows":%d'):format(row.rows) or "",
-    more or "")
+local function write(self, which, run_id, name, to, fields)
+  local seq, phases = self:seq(run_id), fields.phases
+  if type(phases) == "table" then phases = values.to_json(phases) end
+  local at, now, db = position(self, seq, run_id, name), values.now(), self.db
+  local is_end = status.is_final("tasks", to)
+  local changed = db:exec(update_of(which, to, to == "running", is_end), seq, at, fields.attempt, fields.started_at,
+    fields.ended_at, fields.message, fields.response, fields.rows, values.to_json(fields.result), phases,
+    fields.marked_by, now)
+  if changed == 0 then refuse(self, which, seq, at, name, to) end
+  if to == "retrying" then
+    db:exec(attempt_of, seq, at, fields.ended_at, "failed", now, fields.message)
+  elseif is_end and which == "tasks" then
+    local attempt = db:value("select attempt from tasks where run = ?1 and position = ?2", seq, at)
+    if attempt > 1 then db:exec(attempt_of, seq, at, fields.ended_at, to, now, fields.message) end
+  end
+  if is_end then
+    self:add_event(run_id, nil, "task", nil, at, now) -- what the row says it says for good
+  else
+    self:add_event(run_id, name, "task", told(self, seq, at, to), nil, now)
+  end
 end
 
 --- Changes the status of a task and whatever else `fields` says. One that begins to run gets `started_at` now and the
@@ -132,28 +143,23 @@ end
 ---@param name string
 ---@param to string
 ---@param fields? {attempt: integer|nil, started_at: integer|nil, ended_at: integer|nil, message: string|nil, response:
----  string|nil, rows: integer|nil, result: any, phases: table|nil, marked_by: string|nil} `marked_by`: a person has
----  done it, to a task that does not run
+---  string|nil, rows: integer|nil, result: any, phases: table|nil, marked_by: string|nil} `phases`: a list of {name,
+---  microseconds behind `started_at`, microseconds that it took}; `marked_by`: a person has done it, to a task that
+---  does not run
 function M:set_task(run_id, name, to, fields)
   status.check("tasks", to)
   fields = fields or {}
-  local which = fields.marked_by and "marks" or "tasks"
-  local phases = fields.phases
-  if type(phases) == "table" then phases = values.to_json(phases) end
-  self:batch(function()
-    local seq = self:seq(run_id)
-    local at, now, db = position(self, seq, run_id, name), values.now(), self.db
-    local row = db:row(update_of(which, to, to == "running", status.is_final("tasks", to)), seq, at,
-      fields.attempt, fields.started_at, fields.ended_at, fields.message, fields.response, fields.rows,
-      values.to_json(fields.result), phases, fields.marked_by, now)
-    if not row then refuse(self, which, seq, at, name, to) end
-    if to == "retrying" then
-      db:exec(attempt_of, seq, at, fields.ended_at, "failed", now, fields.message)
-    elseif row.attempt > 1 and status.is_final("tasks", to) and which == "tasks" then
-      db:exec(attempt_of, seq, at, fields.ended_at, to, now, fields.message)
-    end
-    self:add_event(run_id, name, "task", M.task_told(to, row))
-  end)
+  self:batch(function() write(self, fields.marked_by and "marks" or "tasks", run_id, name, to, fields) end)
+end
+
+--- The same at the end of a task whose beginning was perhaps not written: it passes through `running` unseen.
+---@param run_id string
+---@param name string
+---@param to string
+---@param fields table of set_task, with `started_at` and `attempt` when it has begun
+function M:end_task(run_id, name, to, fields)
+  status.check("tasks", to)
+  self:batch(function() write(self, "through", run_id, name, to, fields) end)
 end
 
 --- Adds a phase that has ended to a task.
@@ -166,8 +172,8 @@ function M:add_phase(run_id, name, phase, started_at, duration)
   self:batch(function()
     local seq = self:seq(run_id)
     self.db:exec([[update tasks set phases = json_insert(coalesce(phases, '[]'), '$[#]',
-        json_array(?3, ?4, ?5)) where run = ?1 and position = ?2]], seq, position(self, seq, run_id, name), phase,
-      started_at, duration)
+        json_array(?3, ?4 - coalesce(started_at, ?4), ?5)) where run = ?1 and position = ?2]], seq,
+      position(self, seq, run_id, name), phase, started_at, duration)
     self:add_event(run_id, name, "phase", { phase = phase, started_at = values.iso(started_at),
       duration = duration / 1e6 })
   end)
@@ -181,23 +187,12 @@ local insert_hook = [[insert into hooks (run, task, phase, position, name, file,
 ---@param task string|nil the name of its task; nil for hooks of the run
 ---@param hook {phase: string, position: integer|nil, name: string|nil, file: string|nil, line: integer|nil, status:
 ---  string, started_at: integer|nil, duration: integer|nil, message: string|nil}
----@param quiet? boolean no event tells of it: that of its task does
-function M:add_hook(run_id, task, hook, quiet)
+function M:add_hook(run_id, task, hook)
   self:batch(function()
     self.db:exec(insert_hook, self:seq(run_id), task, hook.phase, hook.position, hook.name, hook.file, hook.line,
       hook.status, hook.started_at, hook.duration, hook.message)
-    if quiet then return end
-    self:add_event(run_id, task, "hook", M.hook_told(hook))
+    self:add_event(run_id, nil, "hook", nil, self.db:last_id())
   end)
-end
-
---- What an event says of a hook.
----@param hook table of add_hook
----@return table
-function M.hook_told(hook)
-  return { phase = hook.phase, position = hook.position, name = hook.name, status = hook.status, file = hook.file,
-    line = hook.line, started_at = values.iso(hook.started_at), duration = hook.duration and hook.duration / 1e6,
-    message = hook.message }
 end
 
 --- Adds a line of a log; of a very long one only the beginning is kept.
@@ -211,17 +206,26 @@ function M:add_log(run_id, task, level, text, at)
     at = at or values.now()
     self.db:exec("insert into logs (run, task, at, level, text) values (?1, ?2, ?3, ?4, ?5)", self:seq(run_id), task,
       at, level, values.line(text))
-    self:add_event(run_id, task, "log", nil, self.db:last_id(), at)
+    self:add_event(run_id, nil, "log", nil, self.db:last_id(), at)
   end)
 end
 
 -- Reading ------------------------------------------------------------------------------------------------
 
---- The phases as the table keeps them, [[phase, started_at, duration], ...], by their names.
-local function phases_of(text)
-  local list = {}
-  for i, phase in ipairs(values.from_json(text) or {}) do
-    list[i] = { phase = phase[1], started_at = phase[2], duration = phase[3] }
+-- The phases as the table keeps them, [[phase, microseconds behind the start, microseconds], ...].
+local function phases_of(row)
+  local list, start = {}, row.started_at or 0
+  for i, phase in ipairs(values.from_json(row.phases) or {}) do
+    list[i] = { phase = phase[1], started_at = start + phase[2], duration = phase[3] }
+  end
+  return list
+end
+
+-- Names of tasks, or their positions.
+local function needs_of(row, rows)
+  local list = values.from_json(row.needs) or value.list()
+  for i, need in ipairs(list) do
+    if math.type(need) == "integer" then list[i] = rows[need].name end
   end
   return list
 end
@@ -253,9 +257,9 @@ function M:tasks(run_id)
       tasks.result, tasks.phases, tasks.marked_by, tasks.position
     from tasks left join nodes on nodes.id = tasks.node where tasks.run = ?1 order by tasks.position]], seq)
   for _, row in ipairs(rows) do
-    row.needs = values.from_json(row.needs) or value.list()
+    row.needs = needs_of(row, rows)
     row.result = values.from_json(row.result)
-    row.phases = phases_of(row.phases)
+    row.phases = phases_of(row)
     row.hooks = hooks[row.name] or {}
     row.attempts = attempts[row.name] or {}
   end

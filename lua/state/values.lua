@@ -15,12 +15,21 @@ function M.now() return math.floor(time.now() * 1e6) end
 ---@return integer|nil
 function M.micro(seconds) return seconds and math.floor(seconds * 1e6 + 0.5) end
 
+local second, shown -- the last one that was asked for: most times are close together
+
 --- A time of the tables as ISO 8601 in UTC.
 ---@param micro integer|nil
 ---@return string|nil
-function M.iso(micro) return micro and time.iso(micro / 1e6) end
+function M.iso(micro)
+  if not micro then return nil end
+  local now = micro // 1000000
+  if now ~= second then second, shown = now, time.iso(now):sub(1, 20) end
+  return ("%s%06dZ"):format(shown, micro % 1000000)
+end
 
--- A plain Lua table as what JSON knows: a list when it has only 1, 2, 3 ..., else a dict in the order of its keys.
+--- A plain Lua table as what JSON knows: a list when it has only 1, 2, 3 ..., else a dict in the order of its keys.
+---@param x any
+---@return any
 local function plain(x)
   if type(x) ~= "table" or getmetatable(x) then return x end
   if #x > 0 or next(x) == nil then
@@ -34,6 +43,8 @@ local function plain(x)
   for _, k in ipairs(keys) do dict[k] = plain(x[k]) end
   return dict
 end
+
+M.plain = plain
 
 --- What a column of JSON gets: a text is JSON already, a table becomes it.
 ---@param x any
