@@ -184,9 +184,10 @@ local actions = {}
 function actions.add(job, tokens, name)
   if not name then err.raise { code = 101, message = "a token needs a name: `dex-lua serve token add NAME`" } end
   local text = tokens:add(name, job.given.role or "view")
-  job.report:log("info", ("the token '%s' may %s; it is shown this once:"):format(name,
-    (job.given.role or "view") == "run" and "look and run" or "look"))
-  require("dex.term").write(1, text .. "\n")
+  local term = require "dex.term"
+  term.write(2, ("the token '%s' may %s; it is shown this once:\n"):format(name,
+    job.given.role == "run" and "look and run" or "only look"))
+  term.write(1, text .. "\n")
   return 0
 end
 

@@ -15,6 +15,19 @@ function M:durations(node_id, limit)
     order by tasks.run desc limit ?2]], node_id, limit or 50)
 end
 
+--- How each node ended, or stands, in the last run that had it.
+---@return table<string, {run_id: string, status: string, started_at: integer|nil, ended_at: integer|nil}> by unique_id
+function M:latest_nodes()
+  local found = {}
+  for _, row in ipairs(self.db:rows [[select nodes.unique_id, runs.id as run_id, tasks.status, tasks.started_at,
+      tasks.ended_at
+    from nodes join tasks on tasks.node = nodes.id and tasks.run = (select max(run) from tasks where node = nodes.id)
+    join runs on runs.seq = tasks.run]]) do
+    found[row.unique_id] = row
+  end
+  return found
+end
+
 --- How long the runs of a flow, an operation or a command took, the newest first.
 ---@param kind "flow"|"operation"|"command"
 ---@param name string
