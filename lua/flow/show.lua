@@ -69,8 +69,8 @@ end
 
 --- A flow as programs see it: a dict of name, description, file, line, parameters, schedule, nodes and settings.
 ---@param flow dex.Flow
----@param opts {now: integer, paused?: string, coming?: integer} `paused`: who has paused it; `coming`: how many times of
----  the schedule
+---@param opts {now: integer, paused?: string, coming?: integer} `paused`: who has paused it; `coming`: how many times
+---  of the schedule
 ---@return table dict
 function M.describe(flow, opts)
   local nodes, list = value.list(), value.list()
@@ -82,13 +82,15 @@ function M.describe(flow, opts)
   end
   local schedule = value.none
   if flow.schedule then
-    for i, at in ipairs(flow.schedule:between(opts.now, math.maxinteger, opts.coming or COMING)) do list[i] = iso(at) end
+    for i, at in ipairs(flow.schedule:between(opts.now, math.maxinteger, opts.coming or COMING)) do
+      list[i] = iso(at)
+    end
     schedule = value.dict("text", flow.schedule:text(), "time_zone", flow.schedule.zone.name, "next", list, "paused",
       opts.paused ~= nil, "paused_by", value.or_none(opts.paused))
   end
-  return value.dict("name", flow.name, "description", value.or_none(flow.description), "file", errors.relative(flow.file),
-    "line", flow.line, "tags", value.list(table.move(flow.tags, 1, #flow.tags, 1, {})), "parameters",
-    parameters.describe(flow.parameters), "schedule", schedule, "catchup", flow.catchup, "max_active_runs",
+  return value.dict("name", flow.name, "description", value.or_none(flow.description), "file",
+    errors.relative(flow.file), "line", flow.line, "tags", value.list(table.move(flow.tags, 1, #flow.tags, 1, {})),
+    "parameters", parameters.describe(flow.parameters), "schedule", schedule, "catchup", flow.catchup, "max_active_runs",
     flow.max_active_runs, "on_crash", flow.on_crash, "timeout", value.or_none(flow.timeout), "nodes", nodes)
 end
 

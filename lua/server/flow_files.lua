@@ -1,0 +1,115 @@
+--- The flows of a project as their files are now: read again when one has changed. While a file is broken the flows
+-- that were read before it hold.
+
+local alarm = require "dex.alarm"
+local definition = require "flow.definition"
+local err = require "err"
+local fs = require "dex.fs"
+local loop = require "dex.loop"
+local time = require "dex.time"
+local watch = require "dex.watch"
+
+local M = {}
+
+local QUIET = 200000 -- microseconds without a change: whoever saves several files is done
+
+---@class dex.FlowFiles
+---@field flows dex.Flow[]
+---@field root string the project's folder
+local FlowFiles = {}
+FlowFiles.__index = FlowFiles
+
+-- Folders that hold what flows are made of, with all below them.
+local function folders_of(project)
+  local root = project.packages[1]
+  local list, seen = { root.dir }, { [root.dir] = true }
+  local function add(dir)
+    if seen[dir] or not fs.isdir(dir) then return end
+    seen[dir], list[#list + 1] = true, dir
+    for _, name in ipairs(fs.list(dir)) do add(dir .. "/" .. name) end
+  end
+  for _, kind in ipairs { "flow", "operation" } do
+    for _, folder in ipairs(root.paths[kind]) do add(root.dir .. "/" .. folder) end
+  end
+  return list
+end
+
+-- Only the flows are kept: what else is known of a project would make an idle server large.
+local function load(self)
+  local job = setmetatable({}, { __index = self.job })
+  require("command.steps").load(job)
+  local flows = definition.read(job.project)
+  for _, warning in ipairs(flows.warnings) do job.report:warning(warning) end
+  self.flows, self.root, self.folders = flows, job.project.root, folders_of(job.project)
+  self.name, self.target = job.project.name, job.project.profile.target_name
+end
+
+local function forget_watchers(self)
+  for _, watcher in ipairs(self.watchers) do watcher:close() end
+  self.watchers = {}
+end
+
+local function watch_folders(self)
+  forget_watchers(self)
+  for _, folder in ipairs(self.folders) do
+    local ok, watcher = pcall(watch.folder, folder)
+    if ok then
+      self.watchers[#self.watchers + 1] = watcher
+      loop.spawn(function()
+        while watcher:wait() do self.bell:ring() end
+      end)
+    elseif fs.isdir(folder) then
+      self.log("warn", ("changes of %s are not noticed: %s"):format(folder, tostring(watcher)))
+    end
+  end
+end
+
+local function reload(self)
+  local ok, e = pcall(load, self)
+  collectgarbage() -- the project is gone
+  if ok then
+    self.broken = nil
+    self.log("info", ("the flows were read again: there are %d"):format(#self.flows))
+  else
+    e = err.wrap(e)
+    local words = require("report.errors").format(e)
+    if words ~= self.broken then
+      self.log("error", "the files have changed, and there is a mistake; the flows stay as they were\n" .. words)
+    end
+    self.broken = words
+  end
+  watch_folders(self)
+  return ok
+end
+
+--- Reads the flows again whenever a file of them has changed, until `close`. fn() is called after that. Waits.
+---@param fn fun()
+function FlowFiles:follow(fn)
+  watch_folders(self)
+  while true do
+    local why = self.bell:wait()
+    while why == "rung" do why = self.bell:wait(math.floor(time.now() * 1000000) + QUIET) end
+    if why == "closed" then break end
+    if why == "time" and reload(self) then fn() end
+  end
+end
+
+--- Files are not looked at any more. Does not wait.
+function FlowFiles:close()
+  forget_watchers(self)
+  self.bell:close()
+end
+
+--- Reads the flows. Raises what is wrong with the project. May wait.
+---@param job table of lua/pipeline.lua; it has no project yet
+---@param log fun(level: string, text: string)
+---@return dex.FlowFiles `name` and `target` are the project's
+function M.open(job, log)
+  local self = setmetatable({ job = job, log = log, watchers = {} }, FlowFiles)
+  load(self)
+  collectgarbage()
+  self.bell = alarm.new()
+  return self
+end
+
+return M
