@@ -92,13 +92,14 @@ end
 local function tick_flow(self, flow, now)
   local since = self.since[flow.name]
   if not since or since.text ~= flow.schedule:text() then -- new, or another schedule: its times begin now
-    local first = not since and self.store:last_claim(flow.name)
-    since = { text = flow.schedule:text(), at = first or now }
+    local taken = not since and self.store:last_claim(flow.name)
+    since = { text = flow.schedule:text(), at = taken or now }
     self.since[flow.name] = since
   end
-  local base = math.max(since.at, self.store:last_claim(flow.name) or since.at)
-  -- times that were taken while the clock was wrong by days: they do not hold up those that really come
+  -- times that were taken while the clock was wrong by days do not hold up those that really come
+  local taken, base = self.store:last_claim(flow.name), since.at
   if base > now + DAY then base = now end
+  if taken and taken <= now + DAY then base = math.max(base, taken) end
   since.at = flow.catchup == "all" and catch_up_all(self, flow, base, now) or catch_up_last(self, flow, base, now)
   return flow.schedule:next(math.max(now, since.at))
 end
