@@ -110,8 +110,6 @@ M.options = {
     help = "How one node is printed: text, or json", only = "compile" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "table", "json", "csv" },
     default = "table", help = "Result sets as table, json or csv; ls: text or json", only = "operation" },
-  { name = "dry-run", help = "run: print what would run, and run nothing", only = "operation" },
-  { name = "yes", short = "y", help = "The answer for operations that ask before they run" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "text", "json" }, default = "text", only = "flow",
     help = "ls, show, next, history: text or json" },
   { name = "count", arg = "N", integer = true, only = "flow", help = "next, history: how many" },
@@ -119,6 +117,8 @@ M.options = {
     help = "rerun: failure, all, or the node from which on everything runs again" },
   { name = "select", short = "s", arg = "NODE", many = true, only = "flow", help = "rerun: only these nodes" },
   { name = "dry-run", help = "run, rerun: print what would run, and run nothing", only = "flow" },
+  { name = "dry-run", help = "run: print what would run, and run nothing", only = "operation" },
+  { name = "yes", short = "y", help = "The answer for operations that ask before they run" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "text", "json" }, default = "text",
     help = "text, or json: one object a line", only = "hooks" },
   { name = "output", short = "o", arg = "FORMAT", choices = { "text", "json" }, default = "text",
@@ -205,6 +205,7 @@ local logging = { "log-format", "log-level", "debug", "quiet", "print", "use-col
   "target-path", "write-json", "invocation-id" }
 local selection = { "select", "exclude", "selector", "resource-type", "exclude-resource-type", "indirect-selection",
   "state", "defer", "favor-state", "defer-state" }
+local recorded = { "history" }
 local debugging = { "debug-hooks", "debug-listen", "debug-anywhere" }
 local execution = { "threads", "lock", "fail-fast", "full-refresh", "no-hooks", "skip-hook", table.unpack(debugging) }
 local batches = { "empty", "sample", "event-time-start", "event-time-end" }
@@ -218,7 +219,6 @@ end
 
 --- Under which title an option stands in a command's help; all others are the command's own.
 M.groups = {
-local recorded = { "history" }
   { title = "Selection", names = selection },
   { title = "Execution", names = table.move(batches, 1, #batches, #execution + 1, { table.unpack(execution) }) },
   { title = "Project and connection", names = connection },
@@ -353,10 +353,6 @@ M.commands = {
     text = "Writes target/manifest.json, target/catalog.json and target/index.html, a page that needs no\n" ..
       "server: nodes with columns, tests, hooks, SQL and lineage.",
     examples = { "dex-lua docs generate", "dex-lua docs generate --no-compile --empty-catalog" } },
-  { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
-    options = sets({ "args", "sql", "lock", "threads" }, debugging, connection, logging),
-    text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
-      "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
   { name = "flow", args = "ls | show | next | run | rerun | cancel | mark | history ...",
     summary = "List, show, run and take up flows (flows/*.yml)",
     options = sets({ "args", "arg", "yes", "from", "select", "dry-run", "output", "count", "no-hooks", "skip-hook",
@@ -373,6 +369,10 @@ M.commands = {
       { "mark ID NODE STATUS", "Say that a node is success, skipped or failed, for a rerun" },
       { "history [NAME|ID]", "The last runs, or the nodes of one" } },
     examples = { "dex-lua flow run nightly -a day=2026-01-31", "dex-lua flow rerun 3f2a --from failure" } },
+  { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
+    options = sets({ "args", "sql", "lock", "threads" }, debugging, recorded, connection, logging),
+    text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
+      "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
     examples = { "dex-lua run-operation grant_select --args '{role: reporter}'",
       "dex-lua run-operation --sql 'vacuum {{ ref(\"orders\") }}'" } },
   { name = "retry", args = "[RUN]", summary = "Run again what the last command did not finish",
@@ -383,10 +383,6 @@ M.commands = {
       "ledger has not seen completed: also after a crash, and by the id of a run.",
     examples = { "dex-lua retry", "dex-lua retry --threads 8",
       "dex-lua retry 2f6c1ab0-5f0a-4c55-9e0b-2d8d1f8a7c11" } },
-  { name = "run-operation", args = "[PACKAGE.]MACRO", summary = "Run a macro by itself",
-    options = sets({ "args", "sql", "lock", "threads" }, debugging, recorded, connection, logging),
-    text = "Calls a macro of the project, its packages or the built-in ones, or with --sql renders and\n" ..
-      "runs a text. No transaction is opened, no hook runs. What the macro returns is printed.",
   { name = "init", args = "NAME", summary = "Make a new project",
     options = sets({ "profile", "skip-profile-setup", "skip-debug", "project-dir", "quiet" }),
     text = "Makes a folder of that name with a small project in it, which builds at once on the\n" ..
@@ -394,6 +390,10 @@ M.commands = {
     examples = { "dex-lua init shop" } },
   { name = "source", args = "freshness", summary = "Ask how old the selected sources are",
     options = sets(selection, { "threads", "output", "no-hooks" }, connection, logging),
+    text = "Runs the `loaded_at_field` or `loaded_at_query` of every source with `freshness`, writes\n" ..
+      "target/sources.json, and ends with status 1 when a source is older than `error_after`.",
+    actions = { { "freshness", "Check the sources" } },
+    examples = { "dex-lua source freshness", "dex-lua source freshness --select source:shop" } },
   { name = "serve", args = "[token add NAME | token ls | token rm NAME]",
     summary = "Run the flows by their schedules, and serve the page",
     options = sets({ "listen", "allow-host", "no-page", "no-schedules", "max-runs", "grace", "print-unit", "role",
@@ -408,10 +408,6 @@ M.commands = {
       logging),
     text = "The same server as `serve`, for a person at this machine: it runs no schedules unless asked.",
     examples = { "dex-lua ui", "dex-lua ui --listen 127.0.0.1:0 --no-open" } },
-    text = "Runs the `loaded_at_field` or `loaded_at_query` of every source with `freshness`, writes\n" ..
-      "target/sources.json, and ends with status 1 when a source is older than `error_after`.",
-    actions = { { "freshness", "Check the sources" } },
-    examples = { "dex-lua source freshness", "dex-lua source freshness --select source:shop" } },
   { name = "db", args = "start | stop | status | psql | destroy", summary = "The project's private PostgreSQL server",
     options = sets({ "project-dir" }),
     text = "A project without a profile runs on a PostgreSQL of its own under .dex/pg, reached through a\n" ..
