@@ -97,6 +97,18 @@ function M.compiled(server, id)
   return result.compiled_code or none, none
 end
 
+--- What an operation would run, secrets hidden; the transaction in which it is rendered only reads. May wait.
+---@param server table
+---@param call dex.OperationCall
+---@return string
+function M.operation(server, call)
+  return server.loaded:with_job(function(job)
+    read_only(job)
+    call.confirmed = true -- nothing runs
+    return require("run.secrets").of(call.secrets)(require("run").preview(job, call))
+  end)
+end
+
 -- Rows ---------------------------------------------------------------------------------------------------
 
 local readable = { model = true, seed = true, snapshot = true, source = true }

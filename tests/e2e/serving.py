@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 import jsonschema
+import pytest
 
 TIMEOUT = 60
 
@@ -162,3 +163,20 @@ class Events:
 
     def close(self):
         self.connection.close()
+
+
+@pytest.fixture
+def serve(project):
+    """serve(files, *options) starts a server on a project; it has to end well."""
+    made = []
+
+    def start(files, *args, prepare=None):
+        p = project(files)
+        if prepare:
+            p.run(prepare).ok()
+        made.append(Served(p, *args))
+        return made[-1]
+
+    yield start
+    for served in made:
+        assert served.stop() == 0

@@ -5,7 +5,7 @@ import stat
 import time
 
 import pytest
-from serving import TIMEOUT, Served
+from serving import TIMEOUT, Served, serve  # noqa: F401
 
 FILES = {
     "models/orders.sql": """
@@ -40,28 +40,11 @@ FILES = {
 }
 
 
-@pytest.fixture
-def serve(project):
-    """serve(files, *options) starts a server on a project; it has to end well."""
-    made = []
-
-    def start(files=None, *args, prepare=None, **options):
-        p = project(FILES if files is None else files, **options)
-        if prepare:
-            p.run(prepare).ok()
-        made.append(Served(p, *args))
-        return made[-1]
-
-    yield start
-    for served in made:
-        assert served.stop() == 0
-
-
 # Who may ask -----------------------------------------------------------------------------------------------
 
 
 def test_token_and_roles(serve):
-    served = serve()
+    served = serve(FILES)
     for path in ".dex/token", ".dex/tokens.json":
         assert stat.S_IMODE(os.stat(served.project.path(path)).st_mode) == 0o600
     assert served.token not in served.project.read(".dex/tokens.json")
@@ -103,7 +86,7 @@ def test_tokens_at_the_command_line(project):
 
 
 def test_pages_of_other_sites(serve):
-    served = serve()
+    served = serve(FILES)
     ours = f"127.0.0.1:{served.port}"
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:1"},
                     {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
@@ -117,7 +100,7 @@ def test_pages_of_other_sites(serve):
 
 
 def test_fields_of_answers(serve):
-    served = serve()
+    served = serve(FILES)
     answer = served.get("/api/status")
     assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     for name, text in (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"),
@@ -157,7 +140,7 @@ def until(served, path, status):
 
 
 def test_project(serve):
-    served = serve(prepare="build")
+    served = serve(FILES, prepare="build")
     status = served.get("/api/status").ok()
     assert status["project"] == "shop" and status["target"] == "dev" and status["counts"]["models"] == 3
     lineage = served.get("/api/lineage").ok()
@@ -201,7 +184,7 @@ def test_project(serve):
 
 
 def test_history_of_commands(serve):
-    served = serve(prepare="build")
+    served = serve(FILES, prepare="build")
     runs = served.get("/api/runs").ok()["items"]
     assert [(r["kind"], r["name"], r["status"]) for r in runs] == [("command", "build", "success")]
     detail = served.get(f"/api/runs/{runs[0]['id']}").ok()
@@ -215,7 +198,7 @@ def test_history_of_commands(serve):
     assert served.get("/api/history/durations?node=model.shop.orders").ok()["items"][0]["run_id"] == runs[0]["id"]
     assert served.get("/api/history/durations").status == 422
     assert "model.shop.orders" in {r["name"] for r in served.get("/api/history/slowest?kind=node").ok()["items"]}
-    served.project.write({"models/totals.sql": "select 1 / 0 as n"})
+    served.project.write({"models/totals.sql": "{{ config(materialized='table') }} select 1 / 0 as n"})
     served.project.run("run").fails(1)
     failure = served.get("/api/history/failures").ok()["items"][0]
     assert failure["node_id"] == "model.shop.totals" and "division by zero" in failure["message"]
@@ -228,7 +211,7 @@ def test_history_of_commands(serve):
 
 
 def test_files_change(serve):
-    served = serve(prepare="run")
+    served = serve(FILES, prepare="run")
     assert served.get("/api/nodes/model.shop.extra").status == 404
     served.project.write({"models/extra.sql": "select 2 as two"})
     answer = until(served, "/api/nodes/model.shop.extra", 200)

@@ -12,7 +12,7 @@ HEAD = b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n"
 @pytest.fixture(scope="module")
 def module_served(postgres, tmp_path_factory):
     """One server for the tests that change nothing."""
-    from fixtures import Project
+    from program import Project
     import uuid
     database = postgres.database()
     folder = tmp_path_factory.mktemp("served")

@@ -59,26 +59,38 @@ local function show(request)
   return detail
 end
 
+-- What the operation would run, as the log of a run of its own.
+local function dry_run(request, call)
+  local server, operation = request.server, call.operation
+  local store = server.store
+  local id = store:create_run { kind = "operation", name = operation.name, trigger = "api", by = request.who.name,
+    status = "running", parameters = call.shown,
+    command = ("dex-lua operation run %s --dry-run"):format(operation.name) }
+  local ok, text = pcall(look.operation, server, call)
+  store:batch(function()
+    if ok then
+      for line in (text .. "\n"):gmatch "(.-)\n" do store:add_log(id, nil, "info", line) end
+    end
+    store:set_run(id, ok and "success" or "failed",
+      { message = ok and "a dry run: nothing was run" or server:mask(tostring(text)) })
+  end)
+  return dict("id", id)
+end
+
 local function run(request)
   local project, operation = find(request)
   local server, body = request.server, request.body
-  local args, shown = start.bind(operation.parameters, ("operation '%s'"):format(operation.name), body.parameters)
+  local call = require("run.operation").prepare(project, operation, body.parameters)
   local question, dry = confirm_of(operation), body.dry_run == true
   if question and not dry and body.confirm ~= true then
     err.raise { code = 675, message = ("operation '%s' asks before it runs%s"):format(operation.name,
       type(question) == "string" and ": " .. question or ""), hint = 'send "confirm": true' }
   end
-  local targets, target = operation_settings.texts(operation.config.targets), opt(project.profile.target_name)
-  local allowed = #targets == 0
-  for _, name in ipairs(targets) do allowed = allowed or name == target end
-  if not allowed then
-    err.raise { code = 603, message = ("operation '%s' may not run on target '%s'"):format(operation.name,
-      tostring(target)), hint = "its targets are " .. table.concat(targets, ", ") }
-  end
+  if dry then return dry_run(request, call) end
   local argv = { "operation", "run", operation.name }
-  if dry then argv[#argv + 1] = "--dry-run" elseif question then argv[#argv + 1] = "--yes" end
+  if question then argv[#argv + 1] = "--yes" end
   return dict("id", server.supervisor:start { kind = "operation", name = operation.name, argv = argv, trigger = "api",
-    by = request.who.name, parameters = args, shown = shown })
+    by = request.who.name, parameters = body.parameters or dict(), shown = call.shown })
 end
 
 local function build(request)

@@ -72,7 +72,8 @@ return {
       running: [Run]           -- and what is queued
       counts: {integer}?]=] },
   { method = "GET", path = "/api/events", handler = events,
-    query = "after?: integer 0..9223372036854775807\nrun?: text", about = "What happens, as server-sent events: run, tasks, task, phase, hook, log, cancel, schedule. The field " ..
+    query = "after?: integer 0..9223372036854775807\nrun?: text",
+    about = "What happens, as server-sent events: run, tasks, task, phase, hook, log, cancel, schedule. The field " ..
       "Last-Event-ID, or `after`, replays what came since" },
   { method = "GET", path = "/api/openapi.json", about = "This document", gives = "mapping",
     handler = function() return require("server.openapi").document() end },
