@@ -127,6 +127,8 @@ async function show(moved) {
 }
 
 document.addEventListener("click", e => {
+  const bar = e.target.closest("[data-href]"); // of a plot
+  if (bar) return go(bar.dataset.href);
   const a = e.target.closest("a");
   if (!a || e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
   if (a.origin !== location.origin || a.target || a.hasAttribute("download") || a.classList.contains("skip")) return;

@@ -56,7 +56,7 @@ function columnTable(list) {
 }
 
 // A test's name without the model's, which stands above.
-const testName = (id, model) => id.split(".")[2].replace(`_${model}_`, " ");
+const testName = (id, model) => id.startsWith("unit_test.") ? id.split(".").pop() : id.split(".")[2].replace(`_${model}_`, " ");
 
 function tests(list, model) {
   if (!list || !list.length) return null;

@@ -21,7 +21,8 @@ const nice = most => {
   return [1, 2, 3, 5, 10].map(n => n * power).find(n => n >= most) || most;
 };
 
-// Durations over time, oldest at the left: a bar for each run, the median as a line.
+// Durations over time, oldest at the left: a bar for each run, the median as a line. For readers and keys it is one
+// picture; the same stands below it as a table, with links.
 export function durations(runs, { label = "Durations", height = 150 } = {}) {
   const list = runs.filter(r => r.duration !== null && r.duration !== undefined).slice(0, 120).reverse();
   if (!list.length) return h("p", { class: "empty" }, "No run has ended yet.");
@@ -39,10 +40,9 @@ export function durations(runs, { label = "Durations", height = 150 } = {}) {
   }
   list.forEach((run, i) => {
     const x = LEFT + 4 + i * step, top = Math.min(y(run.duration), height - BOTTOM - 2);
-    const bar = svg("rect", { x, y: top, width: Math.max(1.5, step - Math.min(3, step / 4)), height: height - BOTTOM - top, rx: 1.5,
+    picture.append(svg("rect", { "data-href": "/runs/" + encodeURIComponent(run.id || run.run_id), x, y: top, width: Math.max(1.5, step - Math.min(3, step / 4)), height: height - BOTTOM - top, rx: 1.5,
       class: `t-${tone(run.status)} s-${run.status}` },
-    svg("title", {}, `${words(run.status)}, ${duration(run.duration)}, ${new Date(millis(run.started_at)).toLocaleString()}`));
-    picture.append(svg("a", { href: "/runs/" + encodeURIComponent(run.id || run.run_id), tabindex: "-1" }, bar));
+    svg("title", {}, `${words(run.status)}, ${duration(run.duration)}, ${new Date(millis(run.started_at)).toLocaleString()}`)));
   });
   picture.append(svg("line", { x1: LEFT, x2: WIDTH, y1: y(median), y2: y(median), class: "median" }));
   return h("figure", { class: "figure" }, picture, h("figcaption", { class: "soft" },

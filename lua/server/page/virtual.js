@@ -19,7 +19,7 @@ export function virtual({ height, render, label, role = "list", rowRole = "listi
       row.classList.add("virtual-row");
       row.setAttribute("role", rowRole);
       if (rowRole === "row") row.setAttribute("aria-rowindex", index + 1);
-      else { row.setAttribute("aria-posinset", index + 1); row.setAttribute("aria-setsize", total); }
+      else if (rowRole === "listitem") { row.setAttribute("aria-posinset", index + 1); row.setAttribute("aria-setsize", total); }
       row.style.top = index * height + "px";
       row.style.height = height + "px";
       // Rows stand in the document in their order: keys and readers go by that.
