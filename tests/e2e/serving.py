@@ -1,6 +1,7 @@
 """`dex-lua serve` in tests: the server of a project, and requests to it."""
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -109,6 +110,23 @@ class Served:
         """Sends bytes and gives all that comes until the server closes."""
         with self.raw(data) as s:
             return read_all(s)
+
+    def is_open(self, s):
+        """Whether the server still has its end of a socket."""
+        ours, inodes = s.getsockname()[1], set()
+        with open("/proc/net/tcp") as file:
+            for line in file.readlines()[1:]:
+                fields = line.split()
+                if int(fields[1].split(":")[1], 16) == self.port and int(fields[2].split(":")[1], 16) == ours:
+                    inodes.add(f"socket:[{fields[9]}]")
+        fds = f"/proc/{self.running.process.pid}/fd"
+        for fd in os.listdir(fds):
+            try:
+                if os.readlink(f"{fds}/{fd}") in inodes:
+                    return True
+            except FileNotFoundError:
+                continue
+        return False
 
     def stop(self):
         if self.running.process.poll() is None:
