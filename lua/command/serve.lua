@@ -79,6 +79,17 @@ local function summary(server)
   return at and ("%s; %s comes next, %s"):format(words, first.name, first.schedule:clock(at)) or words
 end
 
+-- A terminal is its owner's, and shows the address with the token; a log is not, and names the file that holds it.
+local function tell_the_way_in(http, log)
+  local path = http:open_file()
+  if term.isatty(1) then
+    log("info", "the page is at " .. http.url)
+    term.write(1, ("let in by %s\n"):format(http:entrance()))
+  else
+    log("info", ("the page is at %s (%s leads a browser in)"):format(http.url, require("report.errors").relative(path)))
+  end
+end
+
 local function show_page(job, http)
   local path = http:open_file()
   local ok, result = pcall(child.run, { argv = { env.get "BROWSER" or "xdg-open", path } })
@@ -145,7 +156,7 @@ local function serve(job, opts)
   end)
   local server = start(job, files, opts, log)
   log("info", ("project %s, target %s: %s"):format(files.name, tostring(files.target), summary(server)))
-  if server.http then log("info", "the page is at " .. server.http.url) end
+  if server.http then tell_the_way_in(server.http, log) end
   systemd.ready(summary(server))
   if opts.open then loop.spawn(show_page, job, server.http) end
   bell:wait()

@@ -3,6 +3,7 @@
 -- body, and its handler; what changes something is written to the audit log however it ended.
 
 local err = require "err"
+local fs = require "dex.fs"
 local json = require "dex.json"
 local router = require "server.router"
 local time = require "dex.time"
@@ -215,19 +216,25 @@ local function listen(self, opts)
   return server
 end
 
+--- The address of the page with the owner's token, which lets a browser in: for the owner's eyes only.
+---@return string
+function Http:entrance() return self.url .. "#token=" .. self.tokens:owner() end
+
 --- A file that leads a browser to the page with the owner's token, which only the owner may read: so the token stands
 --- in no command line, which everybody on the machine may see.
 ---@return string path
 function Http:open_file()
-  local url = self.url .. "#token=" .. self.tokens:owner()
-  return require("server.auth").write_private(self.root, "open.html", ([[<!doctype html>
+  local url = self:entrance()
+  self.opened = require("server.auth").write_private(self.root, "open.html", ([[<!doctype html>
 <meta charset="utf-8"><meta name="referrer" content="no-referrer"><title>dex-lua</title>
 <meta http-equiv="refresh" content="0;url=%s"><a href="%s">dex-lua</a>
 ]]):format(url, url))
+  return self.opened
 end
 
 --- Takes no more requests and closes every connection.
 function Http:close()
+  if self.opened then fs.remove_tree(self.opened) end
   self.events:close()
   self.server:close()
   self.loaded:close()

@@ -118,6 +118,17 @@ def test_names_of_a_proxy(serve):
     served.post("/api/flows/nightly/pause", headers={"Host": "dex.example.org", "Origin": "https://dex.example.org"}).ok()
 
 
+def test_the_way_in(serve):
+    """A file that only the owner may read leads a browser in; it goes with the server."""
+    served = serve(FILES)
+    path = served.project.path(".dex/open.html")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    with open(path) as file:
+        assert f"http://127.0.0.1:{served.port}/#token={served.token}" in file.read()
+    served.stop()
+    assert not os.path.exists(path)
+
+
 def test_the_token_is_in_no_log(serve):
     served = serve(FILES, "--debug")
     served.get("/api/status").ok()
