@@ -172,24 +172,6 @@ end
 
 -- mark ----------------------------------------------------------------------------------------------------
 
-local bad = { failed = true, upstream_failed = true, timed_out = true, cancelled = true }
-
--- What a run is when one of its tasks has another status.
-local function settle(store, row)
-  local any_bad, any_good = false, false
-  for _, task in ipairs(store:tasks(row.id)) do
-    if not task.name:find "/" then
-      any_bad = any_bad or bad[task.status] == true
-      any_good = any_good or task.status == "success" or task.status == "warn"
-    end
-  end
-  local status = not any_bad and "success" or any_good and "partial" or "failed"
-  if status ~= row.status and state.status.can("marked_runs", row.status, status) then
-    store:set_run(row.id, status, { marked = true })
-  end
-  return status
-end
-
 local marks = { success = true, skipped = true, failed = true }
 
 --- `flow mark ID NODE success|skipped|failed`.
@@ -204,16 +186,7 @@ function M.mark(job)
   end
   local store = open(job)
   local row = find(job, store)
-  if not state.status.is_final("runs", row.status) then
-    err.raise { code = 638, message = ("run %s is %s: what ends by itself is not marked"):format(row.id, row.status),
-      hint = "end it with `dex-lua flow cancel`" }
-  end
-  local who = env.get "USER" or "somebody"
-  local now
-  store:batch(function()
-    store:set_task(row.id, name, status, { marked_by = who, message = ("marked as %s by %s"):format(status, who) })
-    now = settle(store, row)
-  end)
+  local now = require("flow.mark").task(store, row.id, name, status, env.get "USER" or "somebody")
   job.report:log("print", ("'%s' of run %s is marked as %s; the run is %s"):format(name, row.id, status, now))
   return 0
 end

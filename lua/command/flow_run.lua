@@ -5,6 +5,7 @@ local call_arguments = require "command.call_arguments"
 local core = require "dex.core"
 local crash = require "flow.crash"
 local definition = require "flow.definition"
+local engine_job = require "flow.engine_job"
 local env = require "dex.env"
 local err = require "err"
 local flow_run = require "flow.run"
@@ -80,6 +81,18 @@ local function connections_for(job, flows, flow, seen)
   return math.min(count, MOST_CONNECTIONS)
 end
 
+-- Whether any node works in the database.
+local function uses_database(flows, flow, seen)
+  seen = seen or {}
+  if seen[flow] then return false end
+  seen[flow] = true
+  for _, node in ipairs(flow.nodes) do
+    if node.kind == "transformation" or node.kind == "operation" then return true end
+    if node.kind == "flow" and uses_database(flows, flows[node.flow], seen) then return true end
+  end
+  return false
+end
+
 -- A signal ends the run in order; a second one ends the process.
 local function with_signals(job, run, fn)
   local before, patient = core.on_signal(function(name)
@@ -137,6 +150,7 @@ local function execute(job, opts, prepare)
   job.connections = connections_for(job, opts.flows, flow)
   steps.connect(job)
   lock.project(job)
+  job.knows_transactions = uses_database(opts.flows, flow) and engine_job.knows_transactions(job.pool)
   job.own_vars = job.given.vars and require("command.meta").yaml_argument("--vars", job.given.vars) or value.dict()
   local run
   local recorder = record.new(store, function(e)

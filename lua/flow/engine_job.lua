@@ -1,6 +1,8 @@
 --- The jobs that a flow's tasks give to the engine (lua/run): each is like that of a command of its own, shares the
 -- connections and the project with the flow, and its report goes to the flow's and into the history.
 
+local loop = require "dex.loop"
+local secrets = require "run.secrets"
 local time = require "dex.time"
 local uuid = require "dex.uuid"
 local value = require "jinja.value"
@@ -49,7 +51,8 @@ function Outlet:hook(record)
   local run, task = self.run, self.task
   run.recorder:note("add_hook", run.id, self.row_of and self.row_of(record.node) or task and task.name, {
     phase = record.phase, position = record.index, name = record.name, file = record.file, line = record.line,
-    status = record.status, started_at = M.micro(record.started_at), duration = M.micro(record.seconds),
+    status = record.status == "error" and "failed" or record.status,
+    started_at = M.micro(record.started_at), duration = M.micro(record.seconds),
     message = record.message })
 end
 
@@ -90,12 +93,62 @@ function M.outlet(run, task, opts)
     shows_nodes = opts.shows_nodes, row_of = opts.row_of }, Outlet)
 end
 
+-- The last words of a transaction -------------------------------------------------------------------------
+
+-- Which transaction it is, is written before it commits. Whoever takes the run up asks the server what became of it,
+-- so that what has committed is not repeated even when the process ended in the moment after that.
+local function note_transaction(run, task, row_of)
+  return function(state)
+    local xid = state.conn:exec("select txid_current_if_assigned()"):text(1, 1)
+    if xid == nil or xid == value.none then return end -- it has changed nothing
+    local row = row_of and row_of(state.node.unique_id) or task.name
+    local kept = value.is_dict(task.kept) and not row_of and value.copy_dict(task.kept) or value.dict()
+    kept.xid = tostring(xid)
+    if not row_of then kept.returned = value.or_none(secrets.masked(state.outcome.returned, run.mask)) end
+    run.recorder:note("keep_result", run.id, row, kept)
+    run.recorder:flush()
+  end
+end
+
+--- Which of some transactions have committed, by the server's word. One that is still under way there is waited for.
+--- May wait.
+---@param pool userdata
+---@param xids string[]
+---@return table<string, boolean>
+function M.committed(pool, xids)
+  local found, conn = {}, pool:lease()
+  local ok, e = pcall(function()
+    for _, xid in ipairs(xids) do
+      local status
+      repeat
+        status = conn:exec(("select txid_status(%s)"):format(xid)):text(1, 1)
+        if status == "in progress" then loop.sleep(0.1) end
+      until status ~= "in progress"
+      found[xid] = status == "committed"
+    end
+  end)
+  conn:release()
+  if not ok then error(e, 0) end
+  return found
+end
+
+--- Whether the server can say what became of a transaction. May wait.
+---@param pool userdata
+---@return boolean
+function M.knows_transactions(pool)
+  local conn = pool:lease()
+  local ok, result = pcall(conn.exec, conn, "select to_regproc('pg_catalog.txid_status') is not null")
+  conn:release()
+  return ok and result:text(1, 1) == "t"
+end
+
 -- The job ------------------------------------------------------------------------------------------------
 
 --- A job for the engine.
 ---@param run dex.FlowRun
 ---@param task dex.FlowTask|nil
----@param opts {command: string, given: table|nil, project: table|nil, report: table|nil}
+---@param opts {command: string, given: table|nil, project: table|nil, report: table|nil, row_of: function|nil}
+---  `row_of`: the rows of nodes in the history, when they have their own
 ---@return table job of lua/pipeline.lua
 function M.new(run, task, opts)
   local base = run.job
@@ -108,7 +161,8 @@ function M.new(run, task, opts)
   return { command = { name = opts.command }, given = given, words = {}, project = opts.project or base.project,
     pool = base.pool, connection = base.connection, report = opts.report or M.outlet(run, task),
     target_path = base.target_path, invocation_id = uuid(), started_at = time.now(), started = time.mono(), args = args,
-    closers = base.closers, lock_session = base.lock_session, private = base.private, selected = {} }
+    closers = base.closers, lock_session = base.lock_session, private = base.private, selected = {},
+    before_commit = task and base.knows_transactions and note_transaction(run, task, opts.row_of) or nil }
 end
 
 --- Ends what a job of the engine does: what runs on the server is cancelled. Does not wait.

@@ -1,5 +1,6 @@
 --- A run that takes up an earlier one: which of its tasks are done already, and what of the others is.
 
+local engine_job = require "flow.engine_job"
 local err = require "err"
 local tasks = require "flow.tasks"
 local value = require "jinja.value"
@@ -8,11 +9,34 @@ local M = {}
 
 local good = { success = true, warn = true }
 
+-- Of what was under way when its process ended, what has committed is done.
+local function ask(run, rows)
+  local waiting, xids = {}, {}
+  for _, row in ipairs(rows) do
+    local result = row.status == "failed" and value.is_dict(row.result) and row.result
+    local xid = result and result.crashed and value.opt(result.xid)
+    if xid then
+      waiting[#waiting + 1] = row
+      xids[#xids + 1] = xid
+    end
+  end
+  if #xids == 0 or not run.job then return end
+  local committed = engine_job.committed(run.job.pool, xids)
+  for _, row in ipairs(waiting) do
+    if committed[row.result.xid] then
+      row.status, row.message = "success", "it had committed when its process ended"
+      value.del(row.result, "crashed")
+    end
+  end
+end
+
 -- What the earlier run has of its tasks: rows of nodes by name; of each the items of its `for_each`, and the rows of
 -- its models by name of the task and unique_id.
-local function rows_of(store, id)
+local function rows_of(run, id)
   local nodes, items, models = {}, {}, {}
-  for _, row in ipairs(store:tasks(id)) do
+  local rows = run.store:tasks(id)
+  ask(run, rows)
+  for _, row in ipairs(rows) do
     local owner, node_id = row.name:match "^([^/]+)/(.+)$"
     local group, index = row.name:match "^([^/%[]+)%[(%d+)%]$"
     if owner then
@@ -99,12 +123,12 @@ local function unfinished(run, nodes)
 end
 
 --- Prepares a run that has not begun: its tasks that are done get the end that they have, the others what can be taken
---- up. Raises 636 for a node that is not there, 637 when nothing is left to do.
+--- up. Raises 636 for a node that is not there, 637 when nothing is left to do. May wait.
 ---@param run dex.FlowRun
 ---@param earlier table row of the earlier run
 ---@param opts {from: string, select: string[]|nil} `from`: all, failure, or the name of a node; `select`: only these
 function M.prepare(run, earlier, opts)
-  local nodes, items, models = rows_of(run.store, earlier.id)
+  local nodes, items, models = rows_of(run, earlier.id)
   local from, again, stays = opts.from, {}, {}
   if opts.select then
     for _, name in ipairs(opts.select) do again[find(run, name)] = true end

@@ -313,7 +313,11 @@ local function run_tasks(self)
   end
   while true do
     advance(self)
-    self.recorder:flush()
+    local ok, e = pcall(self.recorder.flush, self.recorder)
+    if not ok then -- what has its place and did not begin does not begin any more
+      self.defect = self.defect or e
+      self:cancel "defect"
+    end
     if self.open == 0 then return end
     rest(self)
   end

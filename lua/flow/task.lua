@@ -77,6 +77,8 @@ end
 ---@return dex.Error|nil error
 function M.perform(run, task)
   local retries = task.node.retries
+  task.begun = true
+  if task.stopping then return "cancelled", "cancelled" end
   while true do
     local status, message, e = attempt(run, task)
     local wrong = status == "failed" or status == "timed_out"
@@ -95,6 +97,7 @@ end
 ---@param how string a signal, or why
 function M.stop(task, how)
   if how ~= "timeout" then task.stopping = how end
+  if not task.begun then return end -- it will see it: a task of the loop that is cancelled before would never begin
   local kind = M.kind(task.kind)
   if kind.stop then kind.stop(task, how) else task.handle:cancel() end
 end

@@ -212,9 +212,9 @@ function M.run(run, task)
   local rows = rows_of(run, task)
   local earlier = task.earlier
   if earlier and earlier.nodes and task.attempt == 1 then rows:carry(earlier.nodes) end
+  local function row_of(id) return rows:name(id) end
   local job
-  local report = engine_job.outlet(run, task, { shows_nodes = true, row_of = function(id) return rows:name(id) end,
-    handlers = {
+  local report = engine_job.outlet(run, task, { shows_nodes = true, row_of = row_of, handlers = {
       run_start = function(data)
         rows:add(data.nodes)
         run:more(data.total)
@@ -222,7 +222,7 @@ function M.run(run, task)
       node_start = function(data) rows:begin(data.id) end,
       node_end = function(result) rows:finish(result, task.attempt > task.node.retries.count) end,
     } })
-  job = engine_job.new(run, task, { command = task.node.command, given = given, report = report,
+  job = engine_job.new(run, task, { command = task.node.command, given = given, report = report, row_of = row_of,
     project = vars and project_with(run, vars) })
   task.engine = job
   job.threads = given.threads

@@ -216,6 +216,8 @@ end
 local function note_commit(state)
   local ledger = state.run.ledger
   if ledger and state.transactional then ledger:commit(state) end
+  local note = state.run.job.before_commit
+  if note and state.transactional then note(state) end
 end
 
 -- post_hooks: grants and comments, the hooks, then what had to wait for them.

@@ -92,6 +92,10 @@ function M.open(dir, opts)
       db:close()
       error(e, 0)
     end
+    if e == false then
+      db:close()
+      return nil
+    end
     return setmetatable({ db = db, path = path, dir = dir, readonly = opts.readonly or false, depth = 0, seqs = {},
       positions = {}, nodes = {} }, Store)
   end)

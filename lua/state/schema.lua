@@ -77,13 +77,15 @@ end
 ---@param db userdata
 ---@param path string
 ---@param readonly boolean|nil then nothing is changed, and an older version is refused
+---@return boolean|nil false when it is readonly and has no tables yet: another process may just be making them
 function M.migrate(db, path, readonly)
   local version = db:value "pragma user_version"
   if version == M.version then return end
   if version > M.version then newer(version, path) end
   if readonly then
-    err.raise { code = 650, file = path, message = version == 0 and "there is no history in it yet"
-      or ("the history is of version %d and cannot be brought to %d: it is read only"):format(version, M.version) }
+    if version == 0 then return false end
+    err.raise { code = 650, file = path, message = ("the history is of version %d and cannot be brought to %d: it is "
+      .. "read only"):format(version, M.version) }
   end
   db:exec "begin immediate"
   local ok, e = pcall(function()

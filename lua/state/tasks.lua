@@ -51,14 +51,15 @@ local function position(self, seq, run_id, name)
     hint = err.did_you_mean(name, names) }
 end
 
-local insert = [[insert into tasks (run, position, name, kind, node, label, needs, status)
-  values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)]]
+local insert = [[insert into tasks (run, position, name, kind, node, label, needs, status, started_at, ended_at,
+  message, rows, result) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)]]
 
 --- Adds tasks to a run, behind those that it has.
 ---@param run_id string
 ---@param list {name: string, kind: string|nil, node_id: string|nil, label: string|nil, needs: string[]|string|nil,
----  status: string|nil}[] `needs`: names, or as JSON, where positions (1 is the run's first task) may stand as well;
----  `status`: waiting unless given
+---  status: string|nil, started_at: integer|nil, ended_at: integer|nil, message: string|nil, rows: integer|nil,
+---  result: any}[] `needs`: names, or as JSON, where positions (1 is the run's first task) may stand as well; `status`:
+---  waiting unless given: what a rerun has from the run before comes with the end that it had there
 function M:add_tasks(run_id, list)
   self:batch(function()
     local seq = self:seq(run_id)
@@ -68,7 +69,7 @@ function M:add_tasks(run_id, list)
       local needs = task.needs
       if type(needs) == "table" then needs = needs[1] and values.to_json(needs) or nil end
       db:exec(insert, seq, last + i, task.name, task.kind, self:node(task.node_id), task.label, needs,
-        task.status or "waiting")
+        task.status or "waiting", task.started_at, task.ended_at, task.message, task.rows, values.to_json(task.result))
       positions[task.name] = last + i
     end
     self:add_event(run_id, nil, "tasks", { count = #list })
@@ -160,6 +161,16 @@ end
 function M:end_task(run_id, name, to, fields)
   status.check("tasks", to)
   self:batch(function() write(self, "through", run_id, name, to, fields) end)
+end
+
+--- Keeps what is known so far of the result of a task that runs. No event tells of it.
+---@param run_id string
+---@param name string
+---@param result any
+function M:keep_result(run_id, name, result)
+  local seq = self:seq(run_id)
+  self.db:exec("update tasks set result = ?3 where run = ?1 and position = ?2 and status = 'running'", seq,
+    position(self, seq, run_id, name), values.to_json(result))
 end
 
 --- Adds a phase that has ended to a task.
