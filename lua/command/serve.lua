@@ -37,7 +37,7 @@ local function options_of(given, root)
 end
 
 local function grace_of(given)
-  local grace = given.grace and (given.grace == "0" and 0 or seconds(given.grace)) or 30
+  local grace = given.grace == "0" and 0 or seconds(given.grace)
   if not grace then
     err.raise { code = 101, message = ("--grace is a time such as 30s or 5m, not '%s'"):format(given.grace) }
   end
@@ -148,7 +148,10 @@ local function serve(job, opts)
   local grace = grace_of(job.given)
   local function log(level, text) job.report:log(level, text) end
   local files = require("server.flow_files").open(job, log)
-  if job.given.print_unit then return print_unit(job, files) end
+  if job.given.print_unit then
+    files:close()
+    return print_unit(job, files)
+  end
   local bell = alarm.new()
   core.on_signal(function(name)
     job.report:log("info", ("%s: no new runs, those that go on have %g s to end (again: at once)"):format(name, grace))

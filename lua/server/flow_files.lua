@@ -6,6 +6,7 @@ local definition = require "flow.definition"
 local err = require "err"
 local fs = require "dex.fs"
 local loop = require "dex.loop"
+local root = require "project.root"
 local time = require "dex.time"
 local watch = require "dex.watch"
 
@@ -20,16 +21,15 @@ local FlowFiles = {}
 FlowFiles.__index = FlowFiles
 
 -- Folders that hold what flows are made of, with all below them.
-local function folders_of(project)
-  local root = project.packages[1]
-  local list, seen = { root.dir }, { [root.dir] = true }
+local function folders_of(package)
+  local list, seen = { package.dir }, { [package.dir] = true }
   local function add(dir)
     if seen[dir] or not fs.isdir(dir) then return end
     seen[dir], list[#list + 1] = true, dir
     for _, name in ipairs(fs.list(dir)) do add(dir .. "/" .. name) end
   end
   for _, kind in ipairs { "flow", "operation" } do
-    for _, folder in ipairs(root.paths[kind]) do add(root.dir .. "/" .. folder) end
+    for _, folder in ipairs(package.paths[kind]) do add(package.dir .. "/" .. folder) end
   end
   return list
 end
@@ -40,7 +40,7 @@ local function load(self)
   require("command.steps").load(job)
   local flows = definition.read(job.project)
   for _, warning in ipairs(flows.warnings) do job.report:warning(warning) end
-  self.flows, self.root, self.folders = flows, job.project.root, folders_of(job.project)
+  self.flows, self.root = flows, job.project.root
   self.name, self.target = job.project.name, job.project.profile.target_name
 end
 
@@ -49,11 +49,16 @@ local function forget_watchers(self)
   self.watchers = {}
 end
 
+-- Before anything is read, so that no change is missed.
 local function watch_folders(self)
+  local ok, package = pcall(root.load, self.job.given.project_dir or ".", self.job.given)
+  if not ok and self.folders then return end -- the project file is broken: what was watched still is
+  if not ok then error(package, 0) end
   forget_watchers(self)
+  self.folders = folders_of(package)
   for _, folder in ipairs(self.folders) do
-    local ok, watcher = pcall(watch.folder, folder)
-    if ok then
+    local watched, watcher = pcall(watch.folder, folder)
+    if watched then
       self.watchers[#self.watchers + 1] = watcher
       loop.spawn(function()
         while watcher:wait() do self.bell:ring() end
@@ -65,6 +70,7 @@ local function watch_folders(self)
 end
 
 local function reload(self)
+  watch_folders(self)
   local ok, e = pcall(load, self)
   collectgarbage() -- the project is gone
   if ok then
@@ -78,14 +84,12 @@ local function reload(self)
     end
     self.broken = words
   end
-  watch_folders(self)
   return ok
 end
 
 --- Reads the flows again whenever a file of them has changed, until `close`. fn() is called after that. Waits.
 ---@param fn fun()
 function FlowFiles:follow(fn)
-  watch_folders(self)
   while true do
     local why = self.bell:wait()
     while why == "rung" do why = self.bell:wait(math.floor(time.now() * 1000000) + QUIET) end
@@ -105,10 +109,16 @@ end
 ---@param log fun(level: string, text: string)
 ---@return dex.FlowFiles `name` and `target` are the project's
 function M.open(job, log)
-  local self = setmetatable({ job = job, log = log, watchers = {} }, FlowFiles)
-  load(self)
-  collectgarbage()
-  self.bell = alarm.new()
+  local self = setmetatable({ job = job, log = log, watchers = {}, bell = alarm.new() }, FlowFiles)
+  local ok, e = pcall(function()
+    watch_folders(self)
+    load(self)
+  end)
+  if not ok then
+    self:close()
+    error(e, 0)
+  end
+  collectgarbage() -- the project is gone
   return self
 end
 
