@@ -34,7 +34,8 @@ local M = {}
 ---@field trigger string
 ---@field by string|nil
 ---@field tasks dex.FlowTask[]
----@field told table dict: what templates see as `tasks`
+---@field told table dict: what templates see as `tasks` (lua/flow/values.lua)
+---@field untold dex.FlowTask[] those that have ended and do not stand there yet: few flows ask
 ---@field mask fun(text: string): string
 ---@field status string|nil once it has ended
 ---@field message string|nil
@@ -63,7 +64,8 @@ function M.new(opts)
   local hide, job_mask = secrets.of(self.secrets), self.job_mask
   self.mask = #self.secrets > 0 and function(text) return hide(job_mask(text)) end or job_mask
   self.scheduled_text = self.scheduled_for and time.iso(self.scheduled_for / 1e6) or nil
-  self.tasks, self.told, self.ready, self.granted, self.running = tasks.of(self.flow), value.dict(), {}, {}, {}
+  self.tasks, self.told, self.untold = tasks.of(self.flow), value.dict(), {}
+  self.ready, self.granted, self.running = {}, {}, {}
   self.results, self.hooks, self.node_results = {}, {}, {}
   self.engine = require("run").new(engine_job.new(self, nil, { command = "flow" }))
   self.engine.invocation_id = self.id
@@ -142,7 +144,7 @@ local function finish(self, task, status, message, e)
     if group.left_items == 0 then self:close_items(group) end
     return
   end
-  self.told[task.name] = values.told_of(task)
+  self.untold[#self.untold + 1] = task
   for _, below in ipairs(task.below) do
     below.left = below.left - 1
     if below.left == 0 then self.ready[#self.ready + 1] = below end
@@ -354,7 +356,7 @@ local function open(self)
     if task.status == "waiting" then
       self.open = self.open + 1
     else
-      self.told[task.name] = values.told_of(task)
+      self.untold[#self.untold + 1] = task
     end
   end
   local fields = { parameters = self.shown, target = tostring(self.job.project.profile.target_name),

@@ -34,17 +34,33 @@ local function base_of(run)
   return ctx
 end
 
+-- What later nodes see of a task that has ended: `tasks.NAME`.
+local function told_of(task)
+  return value.dict("name", task.name, "kind", task.kind, "status", task.status, "message",
+    value.or_none(task.message), "result", value.or_none(task.result), "rows", value.or_none(task.rows), "attempt",
+    task.attempt, "run_id", value.or_none(task.child_id))
+end
+
+-- All that have ended until now.
+local function tasks_of(run)
+  for i, task in ipairs(run.untold) do
+    run.told[task.name], run.untold[i] = told_of(task), nil
+  end
+  return run.told
+end
+
 --- The names that templates and SQL hooks of a flow see besides those of every operation.
 ---@param run dex.FlowRun
 ---@return table<string, any>
 function M.names(run)
-  return { params = run.values, tasks = run.told, run = value.dict("id", run.id, "flow", run.flow.name, "trigger",
+  return { params = run.values, tasks = tasks_of(run), run = value.dict("id", run.id, "flow", run.flow.name, "trigger",
     run.trigger, "by", value.or_none(run.by), "scheduled_for", value.or_none(run.scheduled_text), "target",
     run.job.project.profile.target_name) }
 end
 
 local function context_of(run, task)
   local base = base_of(run)
+  tasks_of(run)
   local info = value.copy_dict(base.run)
   info.task, info.attempt = task.name, task.attempt
   return setmetatable({ run = info, item = task.item, index = task.index }, { __index = base })
@@ -117,15 +133,6 @@ end
 function M.holds(run, task)
   local node = task.node
   return jinja.truth(jinja.eval(node.when.expression, context_of(run, task), { file = node.file, line = node.line }))
-end
-
---- What later nodes see of a task that has ended: `tasks.NAME`.
----@param task dex.FlowTask
----@return table dict
-function M.told_of(task)
-  return value.dict("name", task.name, "kind", task.kind, "status", task.status, "message",
-    value.or_none(task.message), "result", value.or_none(task.result), "rows", value.or_none(task.rows), "attempt",
-    task.attempt, "run_id", value.or_none(task.child_id))
 end
 
 return M
