@@ -5,6 +5,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <event2/event.h>
 #include <lauxlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <openssl/crypto.h>
 #include <pcre2.h>
 #include <string.h>
@@ -153,6 +156,21 @@ static int core_versions(lua_State *L)
     return 1;
 }
 
+/*
+ * trim(): collects all garbage and gives the memory that is free back to the system, for a process
+ * that has done something large and waits now
+ */
+static int core_trim(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT); /* calls what finalizers there are */
+    lua_gc(L, LUA_GCCOLLECT); /* frees what they have held */
+    slab_trim(&vm_from(L)->slab);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
     { "pid", core_pid },
     { "host", core_host },
@@ -160,6 +178,7 @@ static const luaL_Reg functions[] = {
     { "float_repr", core_float_repr },
     { "interrupted", core_interrupted },
     { "tasks", core_tasks },
+    { "trim", core_trim },
     { "versions", core_versions },
     { NULL, NULL },
 };

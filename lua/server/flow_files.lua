@@ -2,6 +2,7 @@
 -- that were read before it hold.
 
 local alarm = require "dex.alarm"
+local core = require "dex.core"
 local definition = require "flow.definition"
 local err = require "err"
 local fs = require "dex.fs"
@@ -72,7 +73,7 @@ end
 local function reload(self)
   watch_folders(self)
   local ok, e = pcall(load, self)
-  collectgarbage() -- the project is gone
+  core.trim() -- the project is gone
   if ok then
     self.broken = nil
     self.log("info", ("the flows were read again: there are %d"):format(#self.flows))
@@ -118,7 +119,7 @@ function M.open(job, log)
     self:close()
     error(e, 0)
   end
-  collectgarbage() -- the project is gone
+  core.trim() -- the project is gone
   return self
 end
 

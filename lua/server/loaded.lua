@@ -38,8 +38,7 @@ local function wait_for_idleness(self)
     local left = self.used + IDLE_SECONDS - time.mono()
     if left <= 0 then
       self.project, self.marks, self.known = nil, nil, {}
-      collectgarbage()
-      collectgarbage()
+      require("dex.core").trim()
       break
     end
     loop.sleep(left)

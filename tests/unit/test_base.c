@@ -247,6 +247,44 @@ static void test_slab(void)
     slab_fini(&slab);
 }
 
+static int count_blocks(const struct slab *slab)
+{
+    int n = 0;
+    for (void *block = slab->blocks; block; block = *(void **)block)
+        n++;
+    return n;
+}
+
+/* Blocks without a piece in use go; what is in use stays as it is, and more can be had. */
+static void test_slab_trim(void)
+{
+    enum { COUNT = 40000, SIZE = 100 };
+    struct slab slab;
+    static char *pieces[COUNT];
+    slab_init(&slab);
+    slab_trim(&slab);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            pieces[i] = slab_resize(&slab, NULL, 0, SIZE + (size_t)i % 3 * 100);
+            memset(pieces[i], i & 0x7f, SIZE);
+        }
+        int before = count_blocks(&slab);
+        slab_trim(&slab);
+        CHECK(count_blocks(&slab) == before);
+        for (int i = 0; i < COUNT; i++)
+            if (i != 777)
+                slab_resize(&slab, pieces[i], SIZE + (size_t)i % 3 * 100, 0);
+        slab_trim(&slab);
+        if (before > 0) /* a checker of memory has none */
+            CHECK(before > 10 && count_blocks(&slab) == 1);
+        CHECK(pieces[777][0] == (777 & 0x7f) && pieces[777][SIZE - 1] == (777 & 0x7f));
+        slab_resize(&slab, pieces[777], SIZE + 777 % 3 * 100, 0);
+        slab_trim(&slab);
+        CHECK(count_blocks(&slab) == 0);
+    }
+    slab_fini(&slab);
+}
+
 static int join(void *arg, const char *path)
 {
     buf_printf(arg, "%s;", path);
@@ -404,6 +442,7 @@ int main(void)
 {
     RUN(test_mem);
     RUN(test_slab);
+    RUN(test_slab_trim);
     RUN(test_err);
     RUN(test_buf);
     RUN(test_list);
