@@ -108,14 +108,17 @@ local function retries_before(self, row)
   return n
 end
 
-local function settle_other(self, row, message)
+-- What was cancelled, did not end by itself and was killed; sub-flows are runs in the same process.
+local function end_cancelled(self, row, message)
   for _, task in ipairs(self.store:tasks(row.id)) do
     if not state.status.is_final("tasks", task.status) then
-      self.store:set_task(row.id, task.name, task.status == "waiting" and "cancelled" or "failed",
-        { message = message })
+      self.store:set_task(row.id, task.name, "cancelled", { message = message })
     end
   end
-  self.store:set_run(row.id, row.cancel_requested and "cancelled" or "failed", { message = message })
+  self.store:set_run(row.id, "cancelled", { message = message })
+  for _, sub_flow in ipairs(self.store:runs { parent_id = row.id, open = true }) do
+    end_cancelled(self, sub_flow, message)
+  end
 end
 
 -- The row of a run whose process is gone without having said how it ended.
@@ -125,9 +128,10 @@ local function settle(self, row, message)
     local now = self.store:run(row.id)
     if now.status ~= "running" or process.lives(now) then return end -- another server was faster
     self.log("error", what .. ": " .. message)
-    if row.kind ~= "flow" then return settle_other(self, now, message) end
+    if now.cancel_requested then return end_cancelled(self, now, message) end
+    if row.kind ~= "flow" then return self.store:bury(row.id, message) end
     local again = require("flow.crash").settle(self.store, now, self.flows())
-    if not again or row.parent_id or row.cancel_requested then return end
+    if not again or row.parent_id then return end
     if retries_before(self, row) >= MOST_RETRIES then
       self.log("error", ("%s is not taken up again: its process died %d times in a row"):format(what, MOST_RETRIES + 1))
       return

@@ -91,6 +91,13 @@ def ran_until(project, flow, at):
                    (flow, int(at) * 1000000, int(at) * 1000000))
 
 
+def hours_ago(n):
+    """The begin of an hour, in seconds since 1970; the next hour does not begin while a test runs."""
+    if time.time() % HOUR > HOUR - 40:
+        time.sleep(HOUR + 1 - time.time() % HOUR)
+    return int(time.time()) // HOUR * HOUR - n * HOUR
+
+
 def wait_until(condition, timeout=30):
     """Waits for something that another process does and that nobody tells."""
     until = time.monotonic() + timeout * SLOW

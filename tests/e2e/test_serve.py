@@ -10,7 +10,7 @@ import time
 import pytest
 
 from program import BINARY
-from serve import HOUR, MINUTE, Serve, ran_until, rows, runs, serving, wait_until
+from serve import HOUR, MINUTE, Serve, hours_ago, ran_until, rows, runs, serving, wait_until
 
 MODEL = {"models/a.sql": "select 1 as n"}
 
@@ -37,20 +37,13 @@ def let_through(path):
         pass
 
 
-def minutes_ago(n):
-    """The begin of a minute, in seconds since 1970, not nearer than 5 seconds to the next one."""
-    if time.time() % 60 > 55:
-        time.sleep(61 - time.time() % 60)
-    return int(time.time()) // 60 * 60 - n * MINUTE
-
-
 def test_missed_times(project):
     hourly = "schedule: {every: hour, at: %d}"
     p = project({**MODEL, **flow("none", hourly % 0), **flow("latest", hourly % 0, "catchup: latest"),
                  **flow("all", hourly % 0, "catchup: all"), **flow("new", "schedule: '@daily'", "catchup: all")})
-    last = int(time.time()) // HOUR * HOUR
+    last = hours_ago(0)
     if time.time() - last < 2 * MINUTE:
-        pytest.skip("a time of this minute would not be missed")
+        pytest.skip("a time of this minute is not missed")
     for name in "none", "latest", "all":
         ran_until(p, name, last - 3 * HOUR)
     with serving(p) as server:
@@ -78,8 +71,8 @@ def test_a_time_that_comes(project):
 
 
 def test_two_servers_share_the_work(project):
-    p = project({**MODEL, **flow("tick", "schedule: {every: minute}", "catchup: all", "max_active_runs: 3")})
-    ran_until(p, "tick", minutes_ago(8))
+    p = project({**MODEL, **flow("tick", "schedule: {every: hour}", "catchup: all", "max_active_runs: 3")})
+    ran_until(p, "tick", hours_ago(8))
     with serving(p) as one, serving(p) as two:
         wait_until(lambda: sum(r["status"] == "success" for r in runs(p)) >= 8, 60)
     times = [r["scheduled_for"] for r in runs(p)]
@@ -89,9 +82,9 @@ def test_two_servers_share_the_work(project):
 
 
 def test_a_flow_that_runs_holds_the_next_one_up(project):
-    p = project({**MODEL, **gated("slow", "schedule: {every: minute}", "catchup: latest")})
+    p = project({**MODEL, **gated("slow", "schedule: {every: hour}", "catchup: latest")})
     path = gate(p, "slow")
-    ran_until(p, "slow", minutes_ago(3))
+    ran_until(p, "slow", hours_ago(3))
     by_hand = p.start("flow run slow")
     wait_until(lambda: runs(p) and runs(p)[0]["status"] == "running")
     with serving(p) as server:
@@ -105,9 +98,9 @@ def test_a_flow_that_runs_holds_the_next_one_up(project):
 
 
 def test_what_is_queued_can_be_cancelled_from_outside(project):
-    p = project({**MODEL, **gated("slow", "schedule: {every: minute}", "catchup: latest")})
+    p = project({**MODEL, **gated("slow", "schedule: {every: hour}", "catchup: latest")})
     path = gate(p, "slow")
-    ran_until(p, "slow", minutes_ago(3))
+    ran_until(p, "slow", hours_ago(3))
     by_hand = p.start("flow run slow")
     wait_until(lambda: runs(p) and runs(p)[0]["status"] == "running")
     with serving(p) as server:
@@ -123,11 +116,11 @@ def test_what_is_queued_can_be_cancelled_from_outside(project):
 @pytest.fixture
 def busy(project):
     """A project, and a way to a server of it in which a run waits at its gate."""
-    p = project({**MODEL, **gated("slow", "schedule: {every: minute}", "catchup: latest")})
+    p = project({**MODEL, **gated("slow", "schedule: {every: hour}", "catchup: latest")})
     path = gate(p, "slow")
 
     def start(*args):
-        ran_until(p, "slow", minutes_ago(2))
+        ran_until(p, "slow", hours_ago(2))
         server = Serve(p, *args).wait_for("project shop", "flow slow")
         wait_until(lambda: runs(p) and runs(p)[0]["status"] == "running")
         return server
