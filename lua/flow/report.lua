@@ -67,6 +67,17 @@ function M.task_end(run, task)
   run.job.report:event("node_end", result)
 end
 
+--- The results as the hooks of the flow see them (`hook.run.results`): what was not meant to run did not go wrong.
+---@param run dex.FlowRun
+---@return table[]
+function M.for_hooks(run)
+  local list = {}
+  for i, result in ipairs(run.results) do
+    list[i] = result.task_status == "skipped" and setmetatable({ status = "no-op" }, { __index = result }) or result
+  end
+  return list
+end
+
 local function total(run)
   local open = 0
   for _, task in ipairs(run.tasks) do

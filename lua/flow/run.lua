@@ -389,7 +389,7 @@ end
 -- The hooks of the end, and what they make of the status.
 local function conclude(self, status)
   local moment = status == "success" and "success" or "failure"
-  self.engine.ending, self.engine.results = true, self.results
+  self.engine.ending, self.engine.results = true, report.for_hooks(self)
   local failed
   if not self.cancelled or self.timed_out then failed = lifecycle.run(self, moment, status) end
   failed = lifecycle.run(self, "always", status) or failed

@@ -131,37 +131,46 @@ function M.of_items(items)
   return status, wrong > 0 and ("%d of %d items did not succeed"):format(wrong, #items) or nil
 end
 
---- What the run has come to when all its tasks have ended: `failed` when nothing at its ends succeeded, `partial` when
---- something did. A task that runs because something failed does not make up for it.
+-- Some tasks with all that lead to them, or follow them: `key` is `needs` or `below`.
+local function reach(list, key)
+  local found, stack = {}, table.move(list, 1, #list, 1, {})
+  while #stack > 0 do
+    local task = table.remove(stack)
+    if not found[task] then
+      found[task] = true
+      table.move(task[key], 1, #task[key], #stack + 1, stack)
+    end
+  end
+  return found
+end
+
+--- What the run has come to when all its tasks have ended: `failed` when nothing succeeded but what led to a failure,
+--- `partial` when something beside it or behind it did. A task that runs because something failed does not make up for
+--- it.
 ---@param list dex.FlowTask[]
 ---@return string status
 ---@return string[] failed names of the tasks that failed by themselves
 function M.outcome(list)
-  local failed, any_bad, any_end = {}, false, false
+  local names, failed, any_bad = {}, {}, false
   for _, task in ipairs(list) do
-    if task.status == "failed" or task.status == "timed_out" then failed[#failed + 1] = task.name end
+    if task.status == "failed" or task.status == "timed_out" then
+      names[#names + 1], failed[#failed + 1] = task.name, task
+    end
     any_bad = any_bad or bad[task.status] == true
-    local good = task.status == "success" or task.status == "warn"
-    if good and #task.below == 0 and task.node.when ~= "failed" then any_end = true end
   end
-  if not any_bad then return "success", failed end
-  return any_end and "partial" or "failed", failed
+  if not any_bad then return "success", names end
+  local led = reach(failed, "needs")
+  for _, task in ipairs(list) do
+    local good = task.status == "success" or task.status == "warn"
+    if good and not led[task] and task.node.when ~= "failed" then return "partial", names end
+  end
+  return "failed", names
 end
 
 --- The tasks below some, those themselves included.
 ---@param list dex.FlowTask[]
 ---@return table<dex.FlowTask, boolean>
-function M.downstream(list)
-  local found, stack = {}, { table.unpack(list) }
-  while #stack > 0 do
-    local task = table.remove(stack)
-    if not found[task] then
-      found[task] = true
-      table.move(task.below, 1, #task.below, #stack + 1, stack)
-    end
-  end
-  return found
-end
+function M.downstream(list) return reach(list, "below") end
 
 --- The values of `for_each` as a plain list.
 ---@param v any

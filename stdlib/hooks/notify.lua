@@ -3,6 +3,8 @@
 --   on-run-end: {lua: notify.webhook, args: {url_env: HOOK_URL, secret_env: HOOK_SECRET}, on_error: warn}
 --   on-run-end: {lua: notify.slack, args: {url_env: SLACK_URL, only: failures}, on_error: warn}
 --   on-run-end: {lua: notify.postgres, args: {channel: builds}}
+--
+-- The same in `notify` of a flow, whose name, status and severity are told as well.
 
 local hash = require "dex.hash"
 local json = require "dex.json"
@@ -29,7 +31,8 @@ local function summary(hook)
     if bad[result.status] then failed[#failed + 1] = { node = result.unique_id, status = result.status } end
   end
   return { run_id = hook.run.id, command = hook.run.command, target = hook.target.name, total = total,
-    failed = #failed, failures = #failed > 0 and failed or nil }
+    failed = #failed, failures = #failed > 0 and failed or nil, flow = hook.args.flow, status = hook.args.status,
+    severity = hook.args.severity }
 end
 
 local function secret(hook, name)
@@ -58,7 +61,8 @@ end
 function notify.slack(hook)
   local told = summary(hook)
   if hook.args.only == "failures" and told.failed == 0 then return end
-  local lines = { ("%s on %s: %d of %d failed"):format(told.command, told.target, told.failed, told.total) }
+  local what = told.flow and ("flow %s: %s"):format(told.flow, told.status) or told.command
+  local lines = { ("%s on %s: %d of %d failed"):format(what, told.target, told.failed, told.total) }
   for i, failure in ipairs(told.failures or {}) do
     if i <= 20 then lines[#lines + 1] = ("- %s: %s"):format(failure.node, failure.status) end
   end

@@ -170,7 +170,7 @@ def test_a_transformation_is_tried_again_from_where_it_failed(project):
                  "models/b.sql": "{{ config(materialized='table', pre_hook=\"insert into public.log values ('b')\") }}"
                                  " select 1 / (select count(*) - 1 from {{ ref('a') }}, public.tries) as n, nextval('public.s') as s",
                  "models/c.sql": "{{ config(materialized='table') }} select * from {{ ref('b') }}",
-                 "flows/f.yml": flow({"all": {"transformation": {"command": "run"}, "retries": {"count": 2, "delay": 0.2}},
+                 "flows/f.yml": flow({"all": {"transformation": {"command": "run"}, "retries": {"count": 100, "delay": 0.1}},
                                       "mend": {"script": ["psql", "-c", "insert into public.tries values (1)"], "needs": "seen"},
                                       "seen": {"wait": {"sql": "select count(*) > 0 from public.seen", "every": 0.02}}})})
     p.db.sql("create table log (what text); create table tries (n int); insert into tries values (1); create sequence s;"
@@ -179,8 +179,9 @@ def test_a_transformation_is_tried_again_from_where_it_failed(project):
                                 " hook:exec('insert into public.seen values (1)') end end } }\n"})
     result = p.run("flow run f").ok()
     run = history(p, result)
-    assert (run["by"]["all"]["attempt"], run["by"]["all/model.shop.a"]["attempt"], run["by"]["all/model.shop.c"]["status"]) == (2, 1, "success")
-    assert run["by"]["all/model.shop.b"]["attempt"] == 2
+    tries = run["by"]["all"]["attempt"]
+    assert tries > 1 and run["by"]["all/model.shop.b"]["attempt"] == tries
+    assert (run["by"]["all/model.shop.a"]["attempt"], run["by"]["all/model.shop.c"]["status"]) == (1, "success")
     assert p.db.rows("select what from log") == ["a", "b"]  # b's first one was rolled back
 
 
