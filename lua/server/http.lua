@@ -120,7 +120,7 @@ local function handle_api(self, request, answer)
   if route.audit then add_audit(self, route, who, params, failure) end
   if failure then error(failure, 0) end
   if result == nil then return nil, nil, nil, who end -- a stream, which has ended
-  return route.status, api_fields, self:encode(result), who
+  return route.status, api_fields, type(result) == "string" and result or self:encode(result), who
 end
 
 local function page_not_found()

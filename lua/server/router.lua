@@ -19,7 +19,7 @@ local M = {}
 ---@field status integer of a success
 ---@field audit string|nil what the audit log calls it; every route that changes something has one
 ---@field subject string|nil the name in `path` of what it is about
----@field handler fun(request: dex.ApiRequest): any
+---@field handler fun(request: dex.ApiRequest): any what the answer holds; a text is JSON already
 ---@field segments string[] of the path; a name in braces takes any one
 
 --- What a handler gets.

@@ -2,6 +2,7 @@
 
 local core = require "dex.core"
 local err = require "err"
+local json = require "dex.json"
 local members = require "project.members"
 local shapes = require "server.shapes"
 local time = require "dex.time"
@@ -57,6 +58,14 @@ local function events(request)
   request.server.events:follow(request.answer, stream_fields, after, request.query.run)
 end
 
+-- The same for as long as the program runs.
+local text
+
+local function document()
+  text = text or json.encode(require("server.openapi").document(), { compact = true })
+  return text
+end
+
 return {
   { method = "GET", path = "/api/status", about = "The project, who asks, and what runs", handler = status,
     gives = [=[
@@ -76,5 +85,5 @@ return {
     about = "What happens, as server-sent events: run, tasks, task, phase, hook, log, cancel, schedule. The field " ..
       "Last-Event-ID, or `after`, replays what came since" },
   { method = "GET", path = "/api/openapi.json", about = "This document", gives = "mapping",
-    handler = function() return require("server.openapi").document() end },
+    handler = document },
 }
