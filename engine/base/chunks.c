@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,12 +38,23 @@ struct chunk_file {
     int fd;
     uint64_t *starts;
     size_t count;
+    struct buf window; /* what lies at window_at, for chunks that are read in their order */
+    uint64_t window_at;
 };
 
 static int fail(struct err *e, const char *what, const char *path)
 {
     err_sys(e, FILE_CODE, what);
     return err_at(e, path, 0);
+}
+
+static struct chunk_writer *new_writer(int fd)
+{
+    struct chunk_writer *w = mem_zalloc(sizeof *w);
+    w->fd = fd;
+    w->hash = XXH3_createState();
+    XXH3_64bits_reset(w->hash);
+    return w;
 }
 
 struct chunk_writer *chunk_writer_new(const char *path, struct err *e)
@@ -54,13 +66,28 @@ struct chunk_writer *chunk_writer_new(const char *path, struct err *e)
         mem_free(temp);
         return NULL;
     }
-    struct chunk_writer *w = mem_zalloc(sizeof *w);
+    struct chunk_writer *w = new_writer(fd);
     w->path = mem_strdup(path);
     w->temp = temp;
-    w->fd = fd;
-    w->hash = XXH3_createState();
-    XXH3_64bits_reset(w->hash);
     return w;
+}
+
+struct chunk_writer *chunk_writer_unnamed(const char *folder, struct err *e)
+{
+    char *temp = mem_printf("%s/.dex-XXXXXX", folder);
+    int fd = mkostemp(temp, O_CLOEXEC);
+    if (fd < 0) {
+        mem_free(temp);
+        const char *usual = getenv("TMPDIR");
+        temp = mem_printf("%s/dex-XXXXXX", usual && *usual ? usual : "/tmp");
+        fd = mkostemp(temp, O_CLOEXEC);
+    }
+    if (fd < 0)
+        fail(e, "cannot create the file", temp);
+    else
+        unlink(temp);
+    mem_free(temp);
+    return fd < 0 ? NULL : new_writer(fd);
 }
 
 static void flush(struct chunk_writer *w)
@@ -94,9 +121,34 @@ void chunk_writer_add(struct chunk_writer *w, const void *data, size_t len)
     put(w, data, len);
 }
 
+void chunk_writer_extend(struct chunk_writer *w, const void *text, size_t len)
+{
+    put(w, text, len);
+}
+
 size_t chunk_writer_count(const struct chunk_writer *w)
 {
     return w->count;
+}
+
+int chunk_writer_is_named(const struct chunk_writer *w)
+{
+    return w->path != NULL;
+}
+
+/* Gives a file that is whole its name. */
+static void place(struct chunk_writer *w)
+{
+    int closed = close(w->fd);
+    w->fd = -1;
+    if (!w->failed && closed < 0)
+        w->failed = errno;
+    if (!w->failed && rename(w->temp, w->path) < 0)
+        w->failed = errno;
+    if (w->failed)
+        return;
+    mem_free(w->temp);
+    w->temp = NULL;
 }
 
 int chunk_writer_finish(struct chunk_writer *w, struct err *e)
@@ -109,18 +161,12 @@ int chunk_writer_finish(struct chunk_writer *w, struct err *e)
     t.checksum = XXH3_64bits_digest(w->hash);
     buf_add(&w->block, &t.checksum, sizeof t.checksum);
     flush(w);
-    int closed = close(w->fd);
-    w->fd = -1;
-    if (!w->failed && closed < 0)
-        w->failed = errno;
-    if (!w->failed && rename(w->temp, w->path) < 0)
-        w->failed = errno;
+    if (w->temp)
+        place(w);
     if (w->failed) {
         errno = w->failed;
-        return fail(e, "cannot write the file", w->path);
+        return fail(e, "cannot write the file", w->path ? w->path : "a file without a name");
     }
-    mem_free(w->temp);
-    w->temp = NULL;
     return 0;
 }
 
@@ -199,9 +245,9 @@ static int load(struct chunk_file *f)
     return read_at(f->fd, f->starts, (f->count + 1) * sizeof *f->starts, t.index) == 0;
 }
 
-struct chunk_file *chunk_file_open(const char *path)
+/* Takes the descriptor. */
+static struct chunk_file *open_file(int fd)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return NULL;
     struct chunk_file *f = mem_zalloc(sizeof *f);
@@ -210,6 +256,16 @@ struct chunk_file *chunk_file_open(const char *path)
         return f;
     chunk_file_free(f);
     return NULL;
+}
+
+struct chunk_file *chunk_file_open(const char *path)
+{
+    return open_file(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
+struct chunk_file *chunk_file_of(const struct chunk_writer *w)
+{
+    return open_file(fcntl(w->fd, F_DUPFD_CLOEXEC, 3));
 }
 
 size_t chunk_file_count(const struct chunk_file *f)
@@ -230,6 +286,36 @@ int chunk_file_read(struct chunk_file *f, size_t from, size_t to, struct buf *ou
         return broken(e);
     out->len += len;
     out->data[out->len] = '\0';
+    return 0;
+}
+
+/* Makes the window hold the chunk that lies there, if it does not. */
+static int move_window(struct chunk_file *f, uint64_t at, size_t len, struct err *e)
+{
+    struct buf *window = &f->window;
+    if (at >= f->window_at && at + len <= f->window_at + window->len)
+        return 0;
+    uint64_t left = f->starts[f->count] - at;
+    size_t wanted = len > BLOCK ? len : BLOCK;
+    if (wanted > left)
+        wanted = (size_t)left;
+    buf_clear(window);
+    if (read_at(f->fd, buf_room(window, wanted), wanted, at) < 0)
+        return broken(e);
+    window->len = wanted;
+    f->window_at = at;
+    return 0;
+}
+
+int chunk_file_extend(struct chunk_file *f, size_t number, struct chunk_writer *w, struct err *e)
+{
+    uint64_t at = f->starts[number];
+    size_t len = (size_t)(f->starts[number + 1] - at);
+    if (len == 0)
+        return 0;
+    if (move_window(f, at, len, e) < 0)
+        return -1;
+    chunk_writer_extend(w, f->window.data + (at - f->window_at), len);
     return 0;
 }
 
@@ -254,6 +340,7 @@ void chunk_file_free(struct chunk_file *f)
     if (!f)
         return;
     close(f->fd);
+    buf_fini(&f->window);
     mem_free(f->starts);
     mem_free(f);
 }

@@ -74,6 +74,12 @@ void inputs_note(struct buf *list, enum inputs_kind kind, const char *path, cons
     buf_add(list, path, path_len);
 }
 
+void inputs_append(struct buf *list, const void *other, size_t len)
+{
+    if (len > sizeof(struct moment))
+        buf_add(list, (const char *)other + sizeof(struct moment), len - sizeof(struct moment));
+}
+
 /* Whether the file was changed so late that it may have been changed once more unseen. */
 static int is_late(const struct moment *changed, const struct moment *begun)
 {

@@ -31,6 +31,9 @@ void inputs_begin(struct buf *list);
 void inputs_note(struct buf *list, enum inputs_kind kind, const char *path, const struct stat *st,
                  const void *answer, size_t len);
 
+/* Adds the questions of another list, which was begun later. */
+void inputs_append(struct buf *list, const void *other, size_t len);
+
 /*
  * Asks everything again; 1 when each answer is as it was, but for files that were read and now have
  * another content: their paths are added to `changed`, each with its zero. A file whose size, inode

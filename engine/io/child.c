@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -282,21 +283,30 @@ static void on_child(evutil_socket_t number, short what, void *arg)
     child->fn(child->arg, status);
 }
 
-struct child *child_start(struct loop *loop, const struct child_spec *spec, child_fn fn, void *arg,
-                          struct err *e)
+/* One whose process is not there yet: its end is watched for first, so that none is missed. */
+static struct child *new_child(struct loop *loop, child_fn fn, void *arg, struct err *e)
 {
     struct child *child = mem_zalloc(sizeof *child);
     child->fn = fn;
     child->arg = arg;
+    child->group = 1;
+    event_assign(&child->event, loop_base(loop), SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child, child);
+    if (event_add(&child->event, NULL) == 0)
+        return child;
+    err_set(e, CHILD_CODE, "cannot watch for the end of a process");
+    mem_free(child);
+    return NULL;
+}
+
+struct child *child_start(struct loop *loop, const struct child_spec *spec, child_fn fn, void *arg,
+                          struct err *e)
+{
+    struct child *child = new_child(loop, fn, arg, e);
+    if (!child)
+        return NULL;
     child->group = spec->place != CHILD_FOREGROUND;
     child->whole = spec->place == CHILD_GROUP && spec->whole_group;
     child->foreground = !child->group;
-    event_assign(&child->event, loop_base(loop), SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child, child);
-    if (event_add(&child->event, NULL) < 0) { /* first, so that no end is missed */
-        err_set(e, CHILD_CODE, "cannot watch for the end of a process");
-        mem_free(child);
-        return NULL;
-    }
     if (child->foreground)
         lend_terminal(child);
     child->pid = child_exec(spec, e);
@@ -305,6 +315,36 @@ struct child *child_start(struct loop *loop, const struct child_spec *spec, chil
         mem_free(child);
         return NULL;
     }
+    child->running = 1;
+    return child;
+}
+
+struct child *child_copy(struct loop *loop, int (*work)(void *arg), void *work_arg, child_fn fn,
+                         void *arg, struct err *e)
+{
+    struct child *child = new_child(loop, fn, arg, e);
+    if (!child)
+        return NULL;
+    child->whole = 1;
+    fflush(NULL); /* else both would write what is left */
+    pid_t parent = getpid();
+    child->pid = fork_quietly();
+    if (child->pid == 0) {
+        setpgid(0, 0);
+#if defined(__linux__)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+        int status = getppid() == parent ? work(work_arg) : 1; /* else it has ended by now */
+        fflush(NULL);
+        _exit(status);
+    }
+    if (child->pid < 0) {
+        err_sys(e, CHILD_CODE, "cannot start a process");
+        ended(child);
+        mem_free(child);
+        return NULL;
+    }
+    setpgid(child->pid, child->pid); /* both do it: whoever comes first */
     child->running = 1;
     return child;
 }

@@ -1,9 +1,10 @@
 /*
- * Child processes. Three kinds: a program whose end is told on the loop (child_start), a program
- * for code that may block (child_exec, child_wait), and a function of our own that runs beside us
- * (child_detach). Failures are code 902 and name the program.
+ * Child processes. Four kinds: a program whose end is told on the loop (child_start), a program
+ * for code that may block (child_exec, child_wait), and a function of our own that runs beside us,
+ * on its own (child_detach) or for us (child_copy). Failures are code 902 and name the program.
  *
- * No child inherits a descriptor that it was not given, nor the signals that we ignore.
+ * No child inherits the signals that we ignore, and but for child_copy's none a descriptor that it
+ * was not given.
  */
 #ifndef DEX_IO_CHILD_H
 #define DEX_IO_CHILD_H
@@ -65,6 +66,16 @@ struct child;
  */
 struct child *child_start(struct loop *loop, const struct child_spec *spec, child_fn fn, void *arg,
                           struct err *e);
+
+/*
+ * Calls work(work_arg) in a copy of this process, whose exit status is what that gives, and tells
+ * its end on the loop as child_start does. The copy has our memory and our descriptors: it may run
+ * Lua code that does not wait, and may not touch the loop, nor connections, which are also ours. It
+ * leads a process group and, where the system can do that, is killed when we end. Gives NULL if it
+ * could not be started.
+ */
+struct child *child_copy(struct loop *loop, int (*work)(void *arg), void *work_arg, child_fn fn,
+                         void *arg, struct err *e);
 
 /* Sends a signal to the child, and to its group if it leads one. Nothing happens after its end. */
 void child_kill(struct child *child, int number);

@@ -11,6 +11,8 @@
 #include "script/lua_err.h"
 #include "script/value.h"
 
+enum { MOST_HOLES = 4 };
+
 /* Stack slots of json_encode. */
 enum { VALUE = 1, OPTIONS, OUT, DEFAULT };
 
@@ -21,6 +23,9 @@ struct encoder {
     const char *item_end, *key_end;                 /* "," and ":" with their spaces */
     int indent;                                     /* -1: one line */
     int sort_keys, ascii, exact, depth;
+    const void *holes[MOST_HOLES]; /* tables in whose place nothing is written */
+    size_t at[MOST_HOLES];         /* where in `out` those that were met would be */
+    int hole_count, met;
 };
 
 static int fail(struct encoder *e, int index)
@@ -275,6 +280,10 @@ static void write_object(struct encoder *e, int index)
 static void write_table(struct encoder *e, int index)
 {
     lua_State *L = e->L;
+    if (e->met < e->hole_count && lua_topointer(L, index) == e->holes[e->met]) {
+        e->at[e->met++] = e->out->len;
+        return;
+    }
     const void *meta = NULL;
     int tuple = 0;
     if (lua_getmetatable(L, index)) {
@@ -336,6 +345,35 @@ static int flag(lua_State *L, const char *name, int absent)
     return set;
 }
 
+/* The list of them is on top of the stack. */
+static void read_holes(struct encoder *e)
+{
+    lua_State *L = e->L;
+    size_t n = lua_rawlen(L, -1);
+    luaL_argcheck(L, n <= MOST_HOLES, OPTIONS, "too many holes");
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        e->holes[i] = lua_topointer(L, -1);
+        lua_pop(L, 1);
+    }
+    e->hole_count = (int)n;
+}
+
+/* Replaces the buffer by the texts between the holes. */
+static int push_pieces(struct encoder *e)
+{
+    lua_State *L = e->L;
+    if (e->met < e->hole_count)
+        return luaL_error(L, "not all holes are in the value, in this order");
+    size_t from = 0;
+    for (int i = 0; i <= e->hole_count; i++) {
+        size_t to = i < e->hole_count ? e->at[i] : e->out->len;
+        lua_pushlstring(L, e->out->data + from, to - from);
+        from = to;
+    }
+    return e->hole_count + 1;
+}
+
 static void read_options(struct encoder *e)
 {
     lua_State *L = e->L;
@@ -354,6 +392,9 @@ static void read_options(struct encoder *e)
         e->indent = (int)indent;
     }
     lua_pop(L, 1);
+    if (lua_getfield(L, OPTIONS, "holes") == LUA_TTABLE)
+        read_holes(e);
+    lua_pop(L, 1);
     e->item_end = compact || e->indent >= 0 ? "," : ", ";
     e->key_end = compact ? ":" : ": ";
 }
@@ -370,6 +411,8 @@ int json_encode(lua_State *L)
     e.list_meta = meta_identity(L, VALUE_LIST);
     write_value(&e, VALUE);
     lua_settop(L, OUT);
+    if (e.hole_count > 0)
+        return push_pieces(&e);
     lua_buf_finish(L, OUT);
     return 1;
 }

@@ -68,6 +68,17 @@ static int cache_watched(lua_State *L)
     return 1;
 }
 
+/* cache.watch_more(list): what cache.watched() gave in another process has been asked, too. */
+static int cache_watch_more(lua_State *L)
+{
+    size_t len;
+    const char *more = luaL_checklstring(L, 1, &len);
+    struct buf *list = watching(L);
+    if (list)
+        inputs_append(list, more, len);
+    return 0;
+}
+
 /*
  * cache.changed(list) -> the paths of files that have another content now, none of them when all
  * answers are the same; nil when any other answer is another one
@@ -121,6 +132,20 @@ static int cache_writer(lua_State *L)
     return 1;
 }
 
+/* cache.unnamed(folder) -> writer of a file without a name. Raises 110. */
+static int cache_unnamed(lua_State *L)
+{
+    const char *folder = luaL_checkstring(L, 1);
+    struct err e = ERR_INIT;
+    struct chunk_writer **w = lua_newuserdatauv(L, sizeof *w, 0);
+    *w = NULL;
+    luaL_setmetatable(L, WRITER);
+    *w = chunk_writer_unnamed(folder, &e);
+    if (!*w)
+        return lua_err_raise(L, &e);
+    return 1;
+}
+
 /* writer:add(text) -> the chunk's number, from 0 */
 static int writer_add(lua_State *L)
 {
@@ -140,21 +165,74 @@ static int writer_close(lua_State *L)
     return 0;
 }
 
-/* writer:finish(): puts the file in its place. Raises 110; nothing of it is left then. */
+/*
+ * writer:finish(): puts the file in its place, or makes one without a name readable by
+ * writer:file(). Raises 110; nothing of it is left then.
+ */
 static int writer_finish(lua_State *L)
 {
     struct chunk_writer *w = *check_writer(L);
     struct err e = ERR_INIT;
-    int bad = chunk_writer_finish(w, &e) < 0;
-    writer_close(L);
+    int named = chunk_writer_is_named(w), bad = chunk_writer_finish(w, &e) < 0;
+    if (named || bad)
+        writer_close(L);
     return bad ? lua_err_raise(L, &e) : 0;
 }
 
-static struct chunk_file *check_file(lua_State *L)
+static struct chunk_file *check_file(lua_State *L, int index)
 {
-    struct chunk_file **f = luaL_checkudata(L, 1, FILE_META);
-    luaL_argcheck(L, *f, 1, "closed");
+    struct chunk_file **f = luaL_checkudata(L, index, FILE_META);
+    luaL_argcheck(L, *f, index, "closed");
     return *f;
+}
+
+static size_t check_number(lua_State *L, int index, const struct chunk_file *f)
+{
+    lua_Integer n = luaL_checkinteger(L, index);
+    luaL_argcheck(L, n >= 0 && (size_t)n < chunk_file_count(f), index, "no chunk has this number");
+    return (size_t)n;
+}
+
+/*
+ * writer:add_parts(...) -> the chunk's number. The chunk is made of texts, and of chunks of other
+ * files, each given as the file and a number. Raises 110.
+ */
+static int writer_add_parts(lua_State *L)
+{
+    struct chunk_writer *w = *check_writer(L);
+    int top = lua_gettop(L);
+    lua_pushinteger(L, (lua_Integer)chunk_writer_count(w));
+    for (int i = 2; i <= top; i++) {
+        if (lua_type(L, i) == LUA_TSTRING)
+            continue;
+        struct chunk_file *f = check_file(L, i++);
+        check_number(L, i, f);
+    }
+    chunk_writer_add(w, "", 0);
+    for (int i = 2; i <= top; i++) {
+        size_t len;
+        struct err e = ERR_INIT;
+        if (lua_type(L, i) == LUA_TSTRING) {
+            const char *text = lua_tolstring(L, i, &len);
+            chunk_writer_extend(w, text, len);
+            continue;
+        }
+        struct chunk_file *f = check_file(L, i++);
+        if (chunk_file_extend(f, check_number(L, i, f), w, &e) < 0)
+            return lua_err_raise(L, &e);
+    }
+    return 1;
+}
+
+/* writer:file() -> what has been written and finished, as cache.open gives it, or nil */
+static int writer_file(lua_State *L)
+{
+    struct chunk_writer *w = *check_writer(L);
+    struct chunk_file **f = lua_newuserdatauv(L, sizeof *f, 0);
+    *f = NULL;
+    luaL_setmetatable(L, FILE_META);
+    *f = chunk_file_of(w);
+    return *f ? 1 : 0;
 }
 
 /* cache.open(path) -> file, or nil when there is none that is whole */
@@ -168,17 +246,10 @@ static int cache_open(lua_State *L)
     return *f ? 1 : 0;
 }
 
-static size_t check_number(lua_State *L, int index, const struct chunk_file *f)
-{
-    lua_Integer n = luaL_checkinteger(L, index);
-    luaL_argcheck(L, n >= 0 && (size_t)n < chunk_file_count(f), index, "no chunk has this number");
-    return (size_t)n;
-}
-
 /* file:read(number) -> the chunk. Raises 110. */
 static int file_read_chunk(lua_State *L)
 {
-    struct chunk_file *f = check_file(L);
+    struct chunk_file *f = check_file(L, 1);
     size_t n = check_number(L, 2, f);
     struct buf *text = lua_buf_push(L);
     struct err e = ERR_INIT;
@@ -191,7 +262,7 @@ static int file_read_chunk(lua_State *L)
 /* file:count() -> how many chunks there are */
 static int file_count(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)chunk_file_count(check_file(L)));
+    lua_pushinteger(L, (lua_Integer)chunk_file_count(check_file(L, 1)));
     return 1;
 }
 
@@ -242,7 +313,7 @@ static void check_pieces(lua_State *L, struct chunk_file *f)
  */
 static int file_compose(lua_State *L)
 {
-    struct chunk_file *f = check_file(L);
+    struct chunk_file *f = check_file(L, 1);
     const char *path = luaL_checkstring(L, 2);
     check_pieces(L, f);
     struct err e = ERR_INIT;
@@ -288,10 +359,9 @@ static void make_meta(lua_State *L, const char *name, const luaL_Reg *methods, l
 
 int luaopen_dex_cache(lua_State *L)
 {
-    static const luaL_Reg writer[] = { { "add", writer_add },
-                                       { "finish", writer_finish },
-                                       { "close", writer_close },
-                                       { NULL, NULL } };
+    static const luaL_Reg writer[] = { { "add", writer_add },     { "add_parts", writer_add_parts },
+                                       { "file", writer_file },   { "finish", writer_finish },
+                                       { "close", writer_close }, { NULL, NULL } };
     static const luaL_Reg file[] = { { "read", file_read_chunk },
                                      { "count", file_count },
                                      { "compose", file_compose },
@@ -299,9 +369,11 @@ int luaopen_dex_cache(lua_State *L)
                                      { NULL, NULL } };
     static const luaL_Reg functions[] = { { "watch", cache_watch },
                                           { "watched", cache_watched },
+                                          { "watch_more", cache_watch_more },
                                           { "changed", cache_changed },
                                           { "program", cache_program },
                                           { "writer", cache_writer },
+                                          { "unnamed", cache_unnamed },
                                           { "open", cache_open },
                                           { NULL, NULL } };
     make_meta(L, WRITER, writer, writer_close);

@@ -10,6 +10,7 @@ static const luaL_Reg modules[] = {
     { "dex.alarm", luaopen_dex_alarm },
     { "dex.cache", luaopen_dex_cache },
     { "dex.child", luaopen_dex_child },
+    { "dex.copies", luaopen_dex_copies },
     { "dex.core", luaopen_dex_core },
     { "dex.csv", luaopen_dex_csv },
     { "dex.db", luaopen_dex_db },

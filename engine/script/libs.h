@@ -7,6 +7,7 @@
 int luaopen_dex_alarm(lua_State *L);
 int luaopen_dex_cache(lua_State *L);
 int luaopen_dex_child(lua_State *L);
+int luaopen_dex_copies(lua_State *L);
 int luaopen_dex_core(lua_State *L);
 int luaopen_dex_csv(lua_State *L);
 int luaopen_dex_db(lua_State *L);

@@ -25,6 +25,19 @@ function M.finish()
   return asked
 end
 
+--- Notes what was noted in another process.
+---@param more dex.Asked as M.finish gave it there
+function M.add(more)
+  if not current then return end
+  for key, v in pairs(more) do
+    if type(v) ~= "table" then
+      current[key] = current[key] or v
+    else
+      for name in pairs(v) do current[key][name] = true end
+    end
+  end
+end
+
 --- Notes the name of an environment variable or flag.
 ---@param kind "env"|"flags"
 ---@param name string

@@ -121,59 +121,33 @@ end
 
 -- Writing ---------------------------------------------------------------------------------------------
 
-local plain_fields = { file = true, display = true, line = true, patch_file = true, patch_line = true }
-
-local function hooks_of(by_phase)
-  local found = dict()
-  for phase, hooks in next, by_phase do
-    found[phase] = list(table.move(hooks, 1, #hooks, 1, {}))
-  end
-  return found
-end
-
--- What stands beside a member, as a dict. Raises for a field that is not known here.
-local function info_of(info, member)
-  local found = dict()
-  for field, v in next, info do
-    if plain_fields[field] then
-      found[field] = v
-    elseif field == "package" then
-      found.package = v.name
-    elseif field == "macro" then
-      found.macro = v.unique_id
-    elseif field == "source" then
-      found.source = v == member.raw_code or v
-    elseif field == "hooks" then
-      found.hooks = hooks_of(v)
-    elseif field == "overloads" then
-      found.overloads = dict()
-      for name, other in pairs(v) do found.overloads[name] = info_of(other, {}) end
-    elseif field ~= "template" and field ~= "operation" then
-      err.raise { code = 901, message = ("the parse cache knows no field '%s' beside a member"):format(field) }
-    end
-  end
-  return found
-end
-
 local function check_secrets(known, text)
   for _, secret in ipairs(known) do
     if text:find(secret, 1, true) then err.raise { code = 901, message = "a secret is in what would be kept" } end
   end
 end
 
--- The members of a group: where their texts begin, and their ids in order.
+-- The members of a group: where their texts begin, and their ids in order. Those that other processes have written
+-- and nobody has read since are copied.
 local function add_group(project, writer, group, known)
   local ids = value.keys(project[group])
+  local gathered = group == "nodes" and project.stored
   local first = none
   for i, id in ipairs(ids) do
-    local text = (i > 1 and ", " or "") .. json.encode(id) .. ": " .. encode(project[group][id])
-    check_secrets(known, text)
-    local number = writer:add(text)
+    local head = (i > 1 and ", " or "") .. json.encode(id) .. ": "
+    local number = gathered and gathered:copy(project, id, writer, head)
+    if not number then
+      local text = head .. encode(project[group][id])
+      check_secrets(known, text)
+      number = writer:add(text)
+    end
     if i == 1 then first = number end
   end
   for _, id in ipairs(ids) do
-    local info = project.info[id]
-    writer:add(info and not info.hook and encode(info_of(info, project[group][id])) or "null")
+    if not (gathered and gathered:copy_info(project, id, writer)) then
+      local info = project.info[id]
+      writer:add(info and not info.hook and encode(stored.info_of(info, project[group][id])) or "null")
+    end
   end
   return dict("first", first, "ids", list(ids))
 end
@@ -205,7 +179,7 @@ local function disabled_infos(project)
     local infos = list()
     for i, node in ipairs(nodes) do
       local info = project.disabled_info[node]
-      infos[i] = info and info_of(info, node) or none
+      infos[i] = info and stored.info_of(info, node) or none
     end
     found[id] = infos
   end
@@ -245,9 +219,12 @@ end
 -- The models by their files.
 local function model_files(project)
   local found = dict()
-  for id, node in pairs(project.nodes) do
-    local info = node.resource_type == "model" and project.info[id]
-    if info then found[info.file] = id end
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    if members.kind(id) == "model" then
+      local file = reader(id).file or project.info[id] and project.info[id].file
+      if file then found[file] = id end
+    end
   end
   return found
 end
@@ -265,21 +242,25 @@ end
 local function columns_of(project)
   local found = dict()
   for _, name in ipairs(members.columns) do found[name] = list() end
+  local reader = members.reader(project)
   for i, id in ipairs(project.ids) do
-    local member = members.get(project, id)
-    for name, column in pairs(found) do column[i] = member[name] or false end
+    local member = reader(id)
+    for name, column in pairs(found) do column[i] = opt(member[name]) or false end
   end
   return found
 end
 
 -- `loaded` is what is known of the load: its key, an identity of its own, its questions to the file system, to the
--- environment and to flags, and the entries of operations.
+-- environment and to flags, and the entries of operations. Without a key it is kept for this command only.
 local function write(project, writer, loaded)
-  local head = dict("key", loaded.key, "id", loaded.id, "answers", answers(project, loaded.asked), "groups", dict(),
+  local head = dict("key", loaded.key or none, "id", loaded.id, "answers", loaded.key and answers(project, loaded.asked)
+    or none, "groups", dict(),
     "parts", dict(), "manifest", dict(), "warnings", warnings_of(project.problems.warnings), "spines", list(),
-    "columns", dict(), "reads_graph", loaded.asked.graph)
+    "columns", dict(), "reads_graph",
+    loaded.key ~= nil and loaded.asked.graph)
   local known = secrets.known(project)
   for i, node in ipairs(members.spines(project)) do head.spines[i] = node.unique_id end
+  if project.stored then project.stored:check_secrets() end
   for _, group in ipairs(members.groups) do head.groups[group] = add_group(project, writer, group, known) end
   local parts = parts_of(project, loaded.of_operations)
   for _, name in ipairs(sorted(parts)) do head.parts[name] = writer:add(encode(parts[name])) end
@@ -290,7 +271,7 @@ local function write(project, writer, loaded)
   end
   for name, column in pairs(columns_of(project)) do head.columns[name] = writer:add(encode(column)) end
   head.parts.names = writer:add(require("help.names").text(project))
-  writer:add(loaded.inputs)
+  writer:add(loaded.inputs or "")
   writer:add(encode(head))
   writer:finish()
 end
@@ -337,6 +318,22 @@ function M.save(project, key, of_operations)
   end
   if writer then writer:close() end
   return nil, tostring(err.wrap(e).message)
+end
+
+--- Puts a project that has come from several processes into a file of its own, for this command only, so that it need
+-- not be held in memory.
+---@param project table
+---@param of_operations dex.Entry[]|nil
+---@return dex.Stored|nil nil when that cannot be: there are secrets in it, or the disk is full
+function M.set_aside(project, of_operations)
+  local ok, writer = pcall(function()
+    local writer = cache.unnamed(project.target_path)
+    write(project, writer, { id = uuid(), of_operations = of_operations })
+    return writer
+  end)
+  local file = ok and writer:file()
+  if not file then return nil end
+  return stored.new(file, json.decode(file:read(file:count() - 1)))
 end
 
 -- Reading ---------------------------------------------------------------------------------------------

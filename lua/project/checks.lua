@@ -4,6 +4,7 @@
 local asked = require "project.asked"
 local batches = require "run.batches"
 local err = require "err"
+local members = require "project.members"
 local time = require "dex.time"
 local value = require "jinja.value"
 
@@ -231,6 +232,21 @@ end
 
 local by_kind = { model = check_model, snapshot = check_snapshot }
 
+--- Whether there is anything to check of a node when all others are known.
+---@param node table
+---@return boolean
+function M.concerns(node)
+  if node.resource_type ~= "model" then return by_kind[node.resource_type] ~= nil end
+  if node.config.materialized == "incremental" or node.access == "public" or node.contract.enforced
+    or #node.constraints > 0 or opt(node.deprecation_date) ~= nil then
+    return true
+  end
+  for _, column in pairs(node.columns) do
+    if #column.constraints > 0 then return true end
+  end
+  return false
+end
+
 --- Checks one node.
 ---@param project table whose graph is resolved
 ---@param node table
@@ -242,7 +258,10 @@ end
 --- Checks all nodes: errors and warnings go to project.problems.
 ---@param project table whose graph is resolved
 function M.run(project)
-  for _, node in pairs(project.nodes) do M.one(project, node) end
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    if reader(id).checked ~= false then M.one(project, project.nodes[id]) end
+  end
 end
 
 return M

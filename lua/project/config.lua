@@ -85,7 +85,7 @@ local function strip_plus(key) return (key:gsub("^%+%s*", "")) end
 
 -- One level of the tree of a project file: keys with + and whatever is no mapping.
 local function project_level(package, container, raw, path, problems)
-  package.levels = package.levels or {}
+  package.levels, package.used = package.levels or {}, package.used or {}
   local level = package.levels[container]
   if level then return level end
   local origin = { what = path, place = "project", file = package.file, lines = package.lines }
@@ -108,7 +108,7 @@ local function project_level(package, container, raw, path, problems)
   end
   level = { settings = settings, written = written, hooks = hooks.extract(container, origin, strip_plus),
     container = container }
-  package.levels[container] = level
+  package.levels[container], package.used[container] = level, true
   return level
 end
 
@@ -266,7 +266,7 @@ local function warn_unused(package, container, path, problems)
   for key, v in pairs(container) do
     if value.is_dict(v) and key:sub(1, 1) ~= "+" then
       local below = path .. "." .. key
-      if (package.levels and package.levels[v]) then
+      if package.used and package.used[v] then
         warn_unused(package, v, below, problems)
       elseif has_settings(v) and not hooks.phases[key] then
         problems:warn { code = 132, message = ("no node is in the folder that '%s' configures"):format(below),
@@ -278,10 +278,45 @@ local function warn_unused(package, container, path, problems)
   end
 end
 
+local checked = { "models", "seeds", "snapshots", "data_tests", "sources" }
+
+local function add_used(package, container, path, found)
+  for key, v in pairs(container) do
+    if value.is_dict(v) then
+      path[#path + 1] = key
+      if package.used[v] then found[#found + 1] = value.list(table.move(path, 1, #path, 1, {})) end
+      add_used(package, v, path, found)
+      path[#path] = nil
+    end
+  end
+end
+
+--- The mappings of the root's project file that have spoken about a node, for M.note_used in another process.
+---@param project table
+---@return table list of paths, each a list of keys
+function M.used(project)
+  local root, found = project.packages[1], value.list()
+  if root.used then add_used(root, root.config, {}, found) end
+  return found
+end
+
+--- What M.used gave in another process has been used, too.
+---@param project table
+---@param paths table
+function M.note_used(project, paths)
+  local root = project.packages[1]
+  root.used = root.used or {}
+  for _, path in ipairs(paths) do
+    local container = root.config
+    for _, key in ipairs(path) do container = rawget(container, key) end
+    root.used[container] = true
+  end
+end
+
 --- Warns about folders in the root's project file that hold no node.
 function M.check_unused(project)
   local root = project.packages[1]
-  for _, section in ipairs { "models", "seeds", "snapshots", "data_tests", "sources" } do
+  for _, section in ipairs(checked) do
     local container = root.config[section]
     if value.is_dict(container) then warn_unused(root, container, section, project.problems) end
   end

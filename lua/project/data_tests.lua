@@ -404,6 +404,12 @@ function M.load_list(project, target, list, column)
   end
 end
 
+-- The node of an id, or a disabled one, or what one process of several (lua/project/share.lua) still knows of it.
+local function node_of(project, id)
+  return project.nodes[id] or project.share and project.share.seen[id]
+    or project.disabled[id] and project.disabled[id][1]
+end
+
 local function node_target(project, entry, kind, patch)
   local call = ("ref('%s'"):format(entry.name)
   local name, id = entry.name, ("%s.%s.%s"):format(kind, entry.package.name, entry.name)
@@ -413,13 +419,12 @@ local function node_target(project, entry, kind, patch)
     name = ("%s_v%s"):format(name, tostring(version))
     id = id .. ".v" .. tostring(version)
   end
-  local disabled = project.disabled[id]
-  if not project.nodes[id] and not disabled then
+  if not node_of(project, id) then
     for _, candidate in ipairs(project.found[kind] and project.found[kind][entry.name] or {}) do
       id = ("%s.%s.%s"):format(kind, candidate.package.name, entry.name)
     end
   end
-  local node = project.nodes[id] or project.disabled[id] and project.disabled[id][1]
+  local node = node_of(project, id)
   return { name = name, entry = entry, call = call .. ")", refs = { build.ref(entry.name, nil, version) }, sources = {},
     is_source = false, key = entry.section .. "." .. entry.name, version = version, attached = node and id,
     quote_columns = opt(entry.data.quote_columns), group = node and node.group }
@@ -445,14 +450,27 @@ local function load_entry(project, entry, kind)
   end
 end
 
+--- The sections of entries with tests, in the order in which these are made.
+M.sections = { "models", "seeds", "snapshots" }
+
+local kinds = { models = "model", seeds = "seed", snapshots = "snapshot" }
+
+--- Makes the tests of one entry. May wait.
+---@param project table
+---@param entry dex.Entry of one of these sections
+function M.load_entry(project, entry)
+  project.problems:try({ file = entry.file.display, line = entry.line }, load_entry, project, entry,
+    kinds[entry.section])
+end
+
 --- Makes the tests on models, seeds and snapshots of all properties files. (Those on sources are made with
 --- the sources.) May wait.
 ---@param project table
 function M.load(project)
-  for _, pair in ipairs { { "models", "model" }, { "seeds", "seed" }, { "snapshots", "snapshot" } } do
-    for i, entry in ipairs(project.entries[pair[1]]) do
+  for _, section in ipairs(M.sections) do
+    for i, entry in ipairs(project.entries[section]) do
       collecting.check(i)
-      project.problems:try({ file = entry.file.display, line = entry.line }, load_entry, project, entry, pair[2])
+      M.load_entry(project, entry)
     end
   end
 end

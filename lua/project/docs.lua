@@ -113,6 +113,11 @@ function M.render(project, package, text, where)
   return rendered, used
 end
 
+--- Whether a description comes to another text when it is rendered.
+---@param text any
+---@return boolean
+function M.is_rendered(text) return type(text) == "string" and text:find("[{\n]") ~= nil end
+
 --- Renders the descriptions of a node, source or macro and of its columns, in place.
 ---@param project table
 ---@param item table dict with description, columns, doc_blocks

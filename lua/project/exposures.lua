@@ -4,6 +4,7 @@ local build = require "project.node"
 local config = require "project.config"
 local err = require "err"
 local jinja = require "jinja"
+local members = require "project.members"
 local merge = require "project.merge"
 local scan = require "project.scan"
 local semantic = require "project.semantic"
@@ -99,7 +100,9 @@ local function check_groups(project)
     names[#names + 1] = group.name
     known[group.name] = true
   end
-  for id, node in pairs(project.nodes) do
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    local node = reader(id)
     local group = opt(node.group)
     if group and not known[group] then
       project.problems:error { code = 111, message = ("%s '%s' is in group '%s', which is declared nowhere"):format(

@@ -35,8 +35,9 @@ function M.index(project)
     disabled_functions = {}, disabled_metrics = {} }
   for _, node in pairs(project.functions) do add_name(index.functions, node.name, node) end
   for _, node in pairs(project.metrics) do add_name(index.metrics, node.name, node) end
-  for _, node in pairs(project.nodes) do
-    if refable[node.resource_type] then add_ref(index.refs, node) end
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    if refable[members.kind(id)] then add_ref(index.refs, reader(id)) end
   end
   for _, node in pairs(project.sources) do add_name(index.sources, node.source_name .. "." .. node.name, node) end
   for _, list in pairs(project.disabled) do
@@ -84,9 +85,18 @@ local function disabled_node(project, id) return id and project.disabled[id] and
 ---@return table|nil disabled the disabled node of that name, when there is no other
 ---@return string[]|nil packages several packages that have the name, none of which comes first
 function M.find_ref(project, from, name, package, version)
+  local id, disabled, packages = M.find_ref_id(project, from, name, package, version)
+  return id and project.nodes[id], disabled, packages
+end
+
+--- The same, with the node's unique_id in place of the node.
+---@return string|nil id
+---@return table|nil disabled
+---@return string[]|nil packages
+function M.find_ref_id(project, from, name, package, version)
   local key = version ~= nil and ("%s.v%s"):format(name, tostring(version)) or name
   local id, packages = search(project, project.index.refs, key, from, package)
-  if id then return project.nodes[id] end
+  if id then return id end
   return nil, disabled_node(project, (search(project, project.index.disabled_refs, key, from, package))), packages
 end
 
@@ -241,6 +251,12 @@ end
 
 -- Resolving --------------------------------------------------------------------------------------
 
+-- What a ref is: of several processes' nodes only the name is there when there is no more to it.
+local function parts_of(ref)
+  if type(ref) == "string" then return ref end
+  return ref.name, opt(ref.package), opt(ref.version)
+end
+
 -- A failed ref: an error, but a test is only left out, as in dbt, with a warning unless its target is disabled.
 local function report(project, node, fields, dropped)
   fields.node = node.unique_id
@@ -252,10 +268,11 @@ local function report(project, node, fields, dropped)
     fields.code, fields.message = 309, fields.message .. ": the test is left out"
     project.problems:warn(fields)
   end
-  dropped[#dropped + 1] = node
+  dropped[#dropped + 1] = node.unique_id
 end
 
-local function resolve(project, node, dropped)
+-- `target` gives the fields of what is referred to.
+local function resolve(project, node, dropped, target_of)
   local list = node.depends_on.nodes
   if not list then return end
   local seen = {}
@@ -270,12 +287,14 @@ local function resolve(project, node, dropped)
     end
   end
   for _, ref in ipairs(node.refs) do
-    local target, disabled, packages = M.find_ref(project, from, ref.name, opt(ref.package), opt(ref.version))
-    if not target then
+    local name, package, version = parts_of(ref)
+    local id, disabled, packages = M.find_ref_id(project, from, name, package, version)
+    if not id then
+      if type(ref) == "string" then ref = { name = ref } end
       return report(project, node, unresolved_ref(project, node, ref, disabled, packages), dropped)
     end
+    local target = target_of(id)
     if target.access ~= "public" then check_access(project, node, target) end
-    local id = target.unique_id
     if not seen[id] then
       seen[id] = true
       list[#list + 1] = id
@@ -303,13 +322,14 @@ local function resolve_others(project, node, dropped)
   end
 end
 
-local function resolve_all(project, node, dropped)
-  resolve(project, node, dropped)
+local function resolve_all(project, node, dropped, target_of)
+  resolve(project, node, dropped, target_of or members.reader(project))
   resolve_others(project, node, dropped)
 end
 
-local function drop(project, node)
-  local id = node.unique_id
+local function drop(project, id)
+  local node = project.nodes[id]
+  if project.stored then project.stored:forget(id) end
   node.config.enabled = false
   value.del(project.nodes, id)
   project.disabled[id] = value.list { node }
@@ -393,7 +413,9 @@ end
 -- Two nodes that would be the same relation.
 local function check_relations(project)
   local known = {}
-  for id, node in pairs(project.nodes) do
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    local node = reader(id)
     local relation = node.resource_type ~= "test" and opt(node.relation_name)
     if relation then
       local other = known[relation]
@@ -414,13 +436,14 @@ end
 function M.resolve(project)
   M.index(project)
   local dropped = {}
-  for _, node in pairs(project.nodes) do
-    if node.resource_type ~= "seed" then resolve_all(project, node, dropped) end
+  local reader, target_of = members.reader(project), members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    if members.kind(id) ~= "seed" then resolve_all(project, reader(id), dropped, target_of) end
   end
   for _, group in ipairs { project.functions, project.semantic_models, project.exposures } do
-    for _, node in pairs(group) do resolve_all(project, node, dropped) end
+    for _, node in pairs(group) do resolve_all(project, node, dropped, target_of) end
   end
-  for _, node in ipairs(dropped) do drop(project, node) end
+  for _, id in ipairs(dropped) do drop(project, id) end
   check_relations(project)
   project.problems:check()
   build_maps(project)

@@ -11,6 +11,7 @@ local docs = require "project.docs"
 local err = require "err"
 local exposures = require "project.exposures"
 local functions = require "project.functions"
+local gathered = require "project.gathered"
 local graph = require "project.graph"
 local macros = require "project.macros"
 local members = require "project.members"
@@ -114,6 +115,11 @@ end
 -- Descriptions may use docs blocks of any package.
 local function render_descriptions(project)
   members.each(project, function(id, item)
+    if item.described then
+      for _, problem in ipairs(project.stored:late_errors(id)) do project.problems:error(problem) end
+      return
+    end
+    item = members.get(project, id)
     local info = project.info[id]
     project.problems:try({ node = id }, docs.apply, project, item, { file = info.patch_file or info.display,
       line = info.patch_line or info.line })
@@ -154,13 +160,17 @@ local function read(project)
   macros.load(project)
   docs.load(project)
   local broken = #project.problems.errors -- what uses a broken macro would fail for that alone
-  properties.load(project)
-  if broken > 0 then project.problems:check() end
-  models.load(project)
+  local divided
+  if broken == 0 then divided, project.divided = gathered.load(project) end
+  if not divided then
+    properties.load(project)
+    if broken > 0 then project.problems:check() end
+    models.load(project)
+  end
   functions.load(project)
   run_hooks.load(project)
   sources.load(project)
-  data_tests.load(project)
+  if divided then divided:add_tests(project) else data_tests.load(project) end
   sources.load_tests(project)
   unit_tests.load(project)
   metrics.load(project)
@@ -201,9 +211,12 @@ local function load(opts)
     cache.forget()
     error(result, 0)
   end
-  if key then
-    kept, project.not_kept = cache.save(project, key, result)
-    if kept then kept:adopt(project) end
+  if key then kept, project.not_kept = cache.save(project, key, result) end
+  if not kept and project.stored then kept = cache.set_aside(project, result) end
+  if kept then
+    kept:adopt(project)
+  elseif project.stored then
+    project.stored:complete(project)
   end
   return project
 end

@@ -6,6 +6,7 @@ local env = require "dex.env"
 local fs = require "dex.fs"
 local hash = require "dex.hash"
 local macros = require "project.macros"
+local members = require "project.members"
 local root = require "project.root"
 local secrets = require "run.secrets"
 local selectors = require "project.selectors"
@@ -100,7 +101,10 @@ end
 local function group_map(project)
   local map = dict()
   for _, group in pairs(project.groups) do map[group.name] = value.list() end
-  for id, node in pairs(project.nodes) do
+  if #project.groups == 0 then return map end
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    local node = reader(id)
     local list = opt(node.group) and map[node.group]
     if list then list[#list + 1] = id end
   end

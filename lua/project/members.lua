@@ -50,7 +50,7 @@ M.columns = { "name", "package_name", "fqn", "tags", "version", "latest_version"
   "source_name" }
 
 --- A function that gives something to read a member's fields from, for passes over all of them: the member, or what
---- stands for it until the next call.
+--- stands for it until the next call. Fields that are none may be nil there.
 ---@param project table
 ---@return fun(id: string): table
 function M.reader(project)
@@ -67,7 +67,7 @@ M.LEGACY_SPINE = "metricflow_time_spine"
 function M.spines(project)
   local found = {}
   if project.stored then
-    for i, id in ipairs(project.stored.head.spines) do found[i] = project.nodes[id] end
+    for i, id in ipairs(project.stored:spines(project)) do found[i] = project.nodes[id] end
     return found
   end
   for _, node in pairs(project.nodes) do
@@ -78,12 +78,13 @@ function M.spines(project)
   return found
 end
 
---- Calls fn(id, member) for every member.
+--- Calls fn(id, member) for every member, with what M.reader() gives: good until the next call.
 ---@param project table
 ---@param fn fun(id: string, member: table)
 function M.each(project, fn)
+  local reader = M.reader(project)
   for _, group in ipairs(M.groups) do
-    for id, member in pairs(project[group]) do fn(id, member) end
+    for _, id in ipairs(M.ids(project, group)) do fn(id, reader(id)) end
   end
 end
 

@@ -51,8 +51,10 @@ local function add_snapshots(project, found, package)
   end
 end
 
--- Snapshots that stand in a properties file, with the `relation` that they are of.
-local function add_yaml_snapshots(project, found)
+--- Adds the snapshots that stand in a properties file, with the `relation` that they are of, behind those in files.
+---@param project table
+---@param found table what M.discover gave
+function M.add_yaml_snapshots(project, found)
   for _, entry in ipairs(project.entries.snapshots) do
     local relation = opt(entry.data.relation)
     if relation then
@@ -63,7 +65,10 @@ local function add_yaml_snapshots(project, found)
   end
 end
 
-local function discover(project)
+--- The files that become nodes: a list of candidates in order, and an index of it by kind and name.
+---@param project table
+---@return {list: dex.Candidate[], index: table<string, table<string, dex.Candidate[]>>}
+function M.discover(project)
   local found = { list = {}, index = { model = {}, seed = {}, snapshot = {}, analysis = {}, test = {},
     ["function"] = {} } }
   for _, package in ipairs(project.packages) do
@@ -75,7 +80,6 @@ local function discover(project)
     add_files(found, package, "function", paths["function"], { ".sql", ".py", ".js" })
     add_files(found, package, "seed", paths.seed, { ".csv", ".parquet" })
   end
-  add_yaml_snapshots(project, found)
   return found
 end
 
@@ -344,19 +348,20 @@ end
 ---@param project table
 ---@param candidate dex.Candidate
 function M.load_one(project, candidate)
-  project.problems:try({ file = candidate.file.display, node = unique_id(candidate) }, load_sql, project, candidate)
+  local make = candidate.kind == "seed" and load_seed or load_sql
+  project.problems:try({ file = candidate.file.display, node = unique_id(candidate) }, make, project, candidate)
 end
 
 --- Makes the nodes of all files. May wait: templates run.
 ---@param project table
 function M.load(project)
-  local found = discover(project)
+  local found = M.discover(project)
+  M.add_yaml_snapshots(project, found)
   project.found = found.index
   patches.attach(project, found.index)
   for i, candidate in ipairs(found.list) do
     collecting.check(i)
-    local make = candidate.kind == "seed" and load_seed or load_sql
-    project.problems:try({ file = candidate.file.display, node = unique_id(candidate) }, make, project, candidate)
+    M.load_one(project, candidate)
   end
 end
 

@@ -51,8 +51,13 @@ local function names_of(index, kind)
   return names
 end
 
--- A warning for an entry that no file belongs to.
-local function not_found(project, index, entry, kind, name)
+--- A warning for an entry that no file belongs to.
+---@param project table
+---@param index table as for M.attach
+---@param entry dex.Entry its section, package, file and line
+---@param kind string resource type
+---@param name string
+function M.not_found(project, index, entry, kind, name)
   for other, words in pairs(plural) do
     if other ~= kind and plural[kind] and find(index, other, name, entry.package) then
       project.problems:warn { code = 131, message = ("'%s' is a %s and stands under `%s`: move it to `%s`"):format(name,
@@ -64,7 +69,14 @@ local function not_found(project, index, entry, kind, name)
     entry.section), file = entry.file.display, line = entry.line, hint = err.did_you_mean(name, names_of(index, kind)) }
 end
 
-local function attach(candidate, patch)
+-- One process of several (lua/project/share.lua) knows only its own entries.
+local function missed(project, index, entry, kind, name)
+  if project.share then return project.share:missed(entry, kind, name) end
+  M.not_found(project, index, entry, kind, name)
+end
+
+local function attach(project, candidate, patch)
+  if project.share then project.share:claim(candidate) end
   local other = candidate.patch
   if other then
     err.raise { code = 118, message = ("%s '%s' is described twice: also in %s, line %s"):format(candidate.kind,
@@ -124,12 +136,12 @@ local function attach_versions(project, index, entry)
     local candidate = find(index, "model", name, entry.package)
     if not candidate and version.v == latest then candidate = find(index, "model", entry.name, entry.package) end
     if candidate then
-      attach(candidate, { entry = entry, config = merged_config(opt(entry.data.config), opt(version.config)),
+      attach(project, candidate, { entry = entry, config = merged_config(opt(entry.data.config), opt(version.config)),
         columns = columns.of_version(entry, version), version = version.v, latest = latest, version_data = version,
         description = opt(version.description) or opt(entry.data.description) or "",
         line = lines_of(entry.lines, versions, i) })
     else
-      not_found(project, index, entry, "model", name)
+      missed(project, index, entry, "model", name)
     end
   end
 end
@@ -139,19 +151,28 @@ local function attach_entry(project, index, entry)
   local versions = kind == "model" and opt(entry.data.versions)
   if versions and #versions > 0 then return attach_versions(project, index, entry) end
   local candidate = find(index, kind, entry.name, entry.package)
-  if not candidate then return not_found(project, index, entry, kind, entry.name) end
-  attach(candidate, { entry = entry, config = opt(entry.data.config), columns = opt(entry.data.columns) or {},
+  if not candidate then return missed(project, index, entry, kind, entry.name) end
+  attach(project, candidate, { entry = entry, config = opt(entry.data.config), columns = opt(entry.data.columns) or {},
     description = opt(entry.data.description) or "" })
+end
+
+--- The sections whose entries describe files, in the order in which they are attached.
+M.sections = { "models", "seeds", "snapshots", "analyses", "data_tests", "functions" }
+
+--- Gives the candidates of one entry their patches.
+---@param project table
+---@param index table as for M.attach
+---@param entry dex.Entry
+function M.attach_one(project, index, entry)
+  project.problems:try({ file = entry.file.display, line = entry.line }, attach_entry, project, index, entry)
 end
 
 --- Gives the candidates their patches.
 ---@param project table
 ---@param index table<string, table<string, dex.Candidate[]>> by kind and name
 function M.attach(project, index)
-  for _, section in ipairs { "models", "seeds", "snapshots", "analyses", "data_tests", "functions" } do
-    for _, entry in ipairs(project.entries[section]) do
-      project.problems:try({ file = entry.file.display, line = entry.line }, attach_entry, project, index, entry)
-    end
+  for _, section in ipairs(M.sections) do
+    for _, entry in ipairs(project.entries[section]) do M.attach_one(project, index, entry) end
   end
 end
 

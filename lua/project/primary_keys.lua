@@ -1,5 +1,6 @@
 --- The primary key of each model, as far as constraints and tests tell: `primary_key` in the manifest.
 
+local members = require "project.members"
 local value = require "jinja.value"
 
 local M = {}
@@ -50,29 +51,53 @@ local function from_tests(found)
   return sorted(found.unique or found.disabled or {})
 end
 
---- Fills `primary_key` of all models.
+--- Notes what a test says of the model that it is attached to.
+---@param by_model table<string, table> what is known of each model
+---@param test table
+---@param enabled boolean
+function M.note(by_model, test, enabled)
+  local id = test.resource_type == "test" and opt(test.attached_node)
+  if not id then return end
+  by_model[id] = by_model[id] or {}
+  note(by_model[id], test, enabled)
+end
+
+--- The key that a model's own constraints declare.
+---@param node table
+---@return table|nil list
+function M.declared(node)
+  local columns = from_constraints(node)
+  if not columns then return nil end
+  local key = value.list(table.move(columns, 1, #columns, 1, {}))
+  table.sort(key)
+  return key
+end
+
+--- The key that the tests of a model tell.
+---@param by_model table<string, table>
+---@param id string
+---@return table|nil list
+function M.tested(by_model, id) return by_model[id] and from_tests(by_model[id]) end
+
+--- Fills `primary_key` of all models but those whose key is known.
 ---@param project table
 function M.infer(project)
   local by_model = {}
-  local function collect(node, enabled)
-    local id = node.resource_type == "test" and opt(node.attached_node)
-    if not id then return end
-    by_model[id] = by_model[id] or {}
-    note(by_model[id], node, enabled)
+  local reader = members.reader(project)
+  local ids = members.ids(project, "nodes")
+  local known = project.stored
+  for _, id in ipairs(ids) do
+    local node = reader(id)
+    local attached = node.resource_type == "test" and opt(node.attached_node)
+    if attached and not (known and known:has_key(attached)) then M.note(by_model, project.nodes[id], true) end
   end
-  for _, node in pairs(project.nodes) do collect(node, true) end
-  for _, list in pairs(project.disabled) do
-    for _, node in ipairs(list) do collect(node, false) end
+  for _, nodes in pairs(project.disabled) do
+    for _, node in ipairs(nodes) do M.note(by_model, node, false) end
   end
-  for id, node in pairs(project.nodes) do
-    if node.resource_type == "model" then
-      local columns = from_constraints(node)
-      if columns then
-        node.primary_key = value.list(table.move(columns, 1, #columns, 1, {}))
-        table.sort(node.primary_key)
-      elseif by_model[id] then
-        node.primary_key = from_tests(by_model[id])
-      end
+  for _, id in ipairs(ids) do
+    if members.kind(id) == "model" and not (known and known:has_key(id)) then
+      local node = project.nodes[id]
+      node.primary_key = M.declared(node) or M.tested(by_model, id) or node.primary_key
     end
   end
 end

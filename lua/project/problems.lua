@@ -5,6 +5,7 @@ local err = require "err"
 ---@class dex.Problems
 ---@field errors dex.Error[]
 ---@field warnings dex.Error[]
+---@field places table<dex.Error, integer>|nil where in the order of a whole load they belong (M:at)
 local M = {}
 M.__index = M
 
@@ -14,11 +15,21 @@ function M.new()
   return setmetatable({ errors = {}, warnings = {}, seen = {} }, M)
 end
 
+--- What is noted from now on belongs to a place in the order of the whole load, of which this is a part.
+---@param place integer
+function M:at(place)
+  self.places = self.places or {}
+  self.place = place
+end
+
+local function add(self, list, problem)
+  list[#list + 1] = problem
+  if self.place then self.places[problem] = self.place end
+end
+
 --- Notes an error; the load fails at its next check.
 ---@param fields dex.Error
-function M:error(fields)
-  self.errors[#self.errors + 1] = err.is(fields) and fields or err.new(fields)
-end
+function M:error(fields) add(self, self.errors, err.is(fields) and fields or err.new(fields)) end
 
 --- Notes a warning, once for the same words at the same place.
 ---@param fields dex.Error
@@ -26,7 +37,7 @@ function M:warn(fields)
   local key = ("%s:%s:%s"):format(fields.file or "", fields.line or "", fields.message)
   if self.seen[key] then return end
   self.seen[key] = true
-  self.warnings[#self.warnings + 1] = err.new(fields)
+  add(self, self.warnings, err.new(fields))
 end
 
 --- Calls fn(...). An error that is the user's is noted with `where` filled in, and nil comes back; a defect

@@ -253,18 +253,31 @@ end
 --- The sections that there are.
 M.sections = sections
 
+--- Empties project.entries.
+---@param project table
+function M.begin(project)
+  project.entries = {}
+  for _, section in ipairs(sections) do project.entries[section] = {} end
+end
+
+--- The properties files of all packages, in order.
+---@param project table
+---@return {package: dex.Package, file: dex.File}[]
+function M.files(project)
+  local found = {}
+  for _, package in ipairs(project.packages) do
+    for _, file in ipairs(files.find(package, package.paths.all, { ".yml", ".yaml" })) do
+      if not file.original:find("^dbt_project%.yml$") then found[#found + 1] = { package = package, file = file } end
+    end
+  end
+  return found
+end
+
 --- Reads the properties files of all packages into project.entries[section], lists of entries in order.
 ---@param project table
 function M.load(project)
-  project.entries = {}
-  for _, section in ipairs(sections) do project.entries[section] = {} end
-  for _, package in ipairs(project.packages) do
-    for _, file in ipairs(files.find(package, package.paths.all, { ".yml", ".yaml" })) do
-      if not file.original:find("^dbt_project%.yml$") then
-        project.problems:try({ file = file.display }, read_file, project, package, file)
-      end
-    end
-  end
+  M.begin(project)
+  for _, item in ipairs(M.files(project)) do M.read_one(project, item.package, item.file) end
 end
 
 return M

@@ -16,7 +16,7 @@ local value = require "jinja.value"
 local M = {}
 M.__index = M
 
-local none, ORDER = value.none, value.ORDER
+local dict, list, none, ORDER = value.dict, value.list, value.none, value.ORDER
 
 --- A project in an open file.
 ---@param file userdata
@@ -28,14 +28,17 @@ end
 
 -- Groups of members -------------------------------------------------------------------------------------
 
--- A group looks like a dict to those who ask for members, count them or go through them all.
-local function group_meta(file, positions, first)
+--- The metatable of a group that looks like a dict to those who ask for members, count them or go through them all.
+--- A member is read by read(id, position) when it is first asked for.
+---@param positions table<string, integer>
+---@param read fun(id: string, position: integer): table
+---@return table
+function M.group_meta(positions, read)
   local meta = { __name = "dex.dict of members" }
   meta.__index = function(group, id)
     local at = positions[id]
     if not at then return nil end
-    local text = file:read(first + at - 1)
-    local member = json.decode(text:sub(#json.encode(id) + (at > 1 and 5 or 3)))
+    local member = read(id, at)
     rawset(group, id, member)
     return member
   end
@@ -75,6 +78,13 @@ local function positions_of(ids)
   return found
 end
 
+local function member_reader(file, first)
+  return function(id, at)
+    local text = file:read(first + at - 1)
+    return json.decode(text:sub(#json.encode(id) + (at > 1 and 5 or 3)))
+  end
+end
+
 local function add_groups(self, project)
   self.positions = {}
   for _, name in ipairs(members.groups) do
@@ -83,12 +93,51 @@ local function add_groups(self, project)
       local ids = setmetatable(of.ids, nil)
       self.positions[name] = positions_of(ids)
       project[name] = setmetatable({ [ORDER] = table.move(ids, 1, #ids, 1, {}) },
-        group_meta(self.file, self.positions[name], of.first))
+        M.group_meta(self.positions[name], member_reader(self.file, of.first)))
+    else
+      project[name] = dict()
     end
   end
 end
 
 -- What stands beside them -------------------------------------------------------------------------------
+
+local plain_fields = { file = true, display = true, line = true, patch_file = true, patch_line = true }
+
+local function hooks_of(by_phase)
+  local found = dict()
+  for phase, hooks in next, by_phase do
+    found[phase] = list(table.move(hooks, 1, #hooks, 1, {}))
+  end
+  return found
+end
+
+--- What stands beside a member, as a dict. Raises for a field that is not known here.
+---@param info table
+---@param member table
+---@return table dict
+function M.info_of(info, member)
+  local found = dict()
+  for field, v in next, info do
+    if plain_fields[field] then
+      found[field] = v
+    elseif field == "package" then
+      found.package = v.name
+    elseif field == "macro" then
+      found.macro = v.unique_id
+    elseif field == "source" then
+      found.source = v == member.raw_code or v
+    elseif field == "hooks" then
+      found.hooks = hooks_of(v)
+    elseif field == "overloads" then
+      found.overloads = dict()
+      for name, other in pairs(v) do found.overloads[name] = M.info_of(other, {}) end
+    elseif field ~= "template" and field ~= "operation" then
+      err.raise { code = 901, message = ("the parse cache knows no field '%s' beside a member"):format(field) }
+    end
+  end
+  return found
+end
 
 local function hooks_from(by_phase)
   local found = {}
@@ -96,7 +145,12 @@ local function hooks_from(by_phase)
   return found
 end
 
-local function info_from(project, given, member)
+--- What stands beside a member, from what M.info_of has made of it.
+---@param project table
+---@param given table dict
+---@param member table
+---@return table
+function M.info_from(project, given, member)
   local info = {}
   for field, v in pairs(given) do info[field] = v end
   info.package = given.package and project.packages[given.package]
@@ -105,7 +159,7 @@ local function info_from(project, given, member)
   if given.source == true then info.source = member.raw_code end
   if given.overloads then
     info.overloads = {}
-    for name, other in pairs(given.overloads) do info.overloads[name] = info_from(project, other, {}) end
+    for name, other in pairs(given.overloads) do info.overloads[name] = M.info_from(project, other, {}) end
   end
   return models.with_template(info)
 end
@@ -118,7 +172,7 @@ local function add_infos(self, project)
       if i then
         local given = json.decode(file:read(groups[name].first + #groups[name].ids + i - 1))
         if given == none then return nil end
-        local info = info_from(project, given, project[name][id])
+        local info = M.info_from(project, given, project[name][id])
         rawset(infos, id, info)
         return info
       end
@@ -138,15 +192,15 @@ function readers.graph(project, graph)
     order[i] = ids[at]
     position[ids[at]] = i
   end
-  for i, list in ipairs(graph.parents) do
+  for i, above in ipairs(graph.parents) do
     local id = ids[i]
-    for j, at in ipairs(list) do
+    for j, at in ipairs(above) do
       local parent = ids[at] or at
-      list[j] = parent
+      above[j] = parent
       local of = children[parent]
       if of then of[#of + 1] = id end
     end
-    parents[id] = list
+    parents[id] = above
   end
   project.ids, project.order, project.position, project.parents, project.children = ids, order, position, parents,
     children
@@ -165,7 +219,7 @@ function readers.disabled(project, disabled, self)
     for i, given in ipairs(infos) do
       if given ~= none then
         local node = disabled[id][i]
-        project.disabled_info[node] = info_from(project, given, node)
+        project.disabled_info[node] = M.info_from(project, given, node)
       end
     end
   end
@@ -184,6 +238,10 @@ local function add_parts(self, project)
     return rawget(project, field)
   end })
 end
+
+--- The ids of the models that are time spines.
+---@return string[]
+function M:spines() return self.head.spines end
 
 -- Columns -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ local graph = require "project.graph"
 local hash = require "dex.hash"
 local json = require "dex.json"
 local literal = require "project.literal"
+local members = require "project.members"
 local merge = require "project.merge"
 local shape = require "project.shape"
 local value = require "jinja.value"
@@ -207,11 +208,14 @@ local function wanted_versions(project, entry, node)
     return { node }
   end
   local found = {}
-  for _, other in pairs(project.nodes) do
+  local reader = members.reader(project)
+  for _, id in ipairs(members.ids(project, "nodes")) do
+    local other = reader(id)
     if other.resource_type == "model" and other.package_name == node.package_name and other.name == node.name then
-      if include and contains(include, other.version) or exclude and not contains(exclude, other.version)
+      local version = value.or_none(other.version)
+      if include and contains(include, version) or exclude and not contains(exclude, version)
         or not include and not exclude then
-        found[#found + 1] = other
+        found[#found + 1] = project.nodes[id]
       end
     end
   end
