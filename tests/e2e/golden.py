@@ -10,6 +10,7 @@ PATTERNS = [
     (re.compile(r"\b\d+\.\d\ds\b"), "0.00s"),
     (re.compile(r"(?m) {0,3}\d\.\d\ds$"), lambda m: m.group(0)[:-5] + "0.00s"),
     (re.compile(r"dex-lua \d+\.\d+\.\d+"), "dex-lua X.Y.Z"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "00000000-0000-0000-0000-000000000000"),
     (re.compile(r"PostgreSQL 1\d(\.\d+)*( \([^)]*\))?"), "PostgreSQL NN"),
 ]
 
