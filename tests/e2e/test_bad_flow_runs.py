@@ -35,8 +35,7 @@ CASES = [
     one("flow_run_wait_no_source", {"wait": {"freshness": "source:nobody"}}),
     one("flow_run_when_fails", {"script": ["true"], "when": "params.n > 'x'"}, parameters={"n": {"type": "integer", "default": 1}}),
     one("flow_run_hook_missing", {"script": ["true"]}, status=2, hooks={"start": {"lua": "nobody.knows"}}),
-    one("flow_run_selection", {"transformation": {"select": "{{ 'nope:x' }}"}}, files={"models/a.sql": "select 1 as n
-"}),
+    one("flow_run_selection", {"transformation": {"select": "{{ 'nope:x' }}"}}, files={"models/a.sql": "select 1 as n\n"}),
 ]
 
 
