@@ -47,6 +47,20 @@ def test_the_example_of_operations_is_the_page_s(project):
     p.run("operation run count_orders -a above=1").ok().says("1")
 
 
+@pytest.mark.parametrize("topic", ["flows", "schedules"])
+def test_examples_of_flows(project, topic):
+    p = project(FILES)
+    p.run("build").ok()
+    page = p.run("help", topic).ok().stdout
+    for text in re.findall(r"^```yaml\n(.*?)^```", page, re.S | re.M):
+        name, text = text.split("\n", 1)
+        p.write({name[2:]: text})
+    lines = list(examples(page))
+    assert lines
+    for line in lines:
+        p.run(*shlex.split(line)[1:]).ok()
+
+
 def test_examples_of_commands(project):
     """They parse: no unknown option in them."""
     p = project(FILES)
