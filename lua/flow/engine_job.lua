@@ -60,7 +60,7 @@ function Outlet:log(level, text, node)
   local run, task = self.run, self.task
   if level ~= "debug" then
     run.recorder:note("add_log", run.id, self.row_of and node and self.row_of(node.unique_id) or task and task.name,
-      level == "print" and "info" or level, run.mask(text))
+      level == "print" and "info" or level, run.mask(text), M.now())
   end
   self.base:log(level, run.mask(text), node)
 end
@@ -68,7 +68,8 @@ end
 function Outlet:warning(e)
   self.base:warning(e)
   local run = self.run
-  run.recorder:note("add_log", run.id, self.task and self.task.name, "warn", run.mask(tostring(e.message)))
+  run.recorder:note("add_log", run.id, self.task and self.task.name, "warn", run.mask(tostring(e.message)),
+    M.now())
 end
 
 -- Asked by name, so that `self` is what the base knows.
@@ -80,6 +81,10 @@ end
 ---@param seconds number|nil
 ---@return integer|nil
 function M.micro(seconds) return seconds and math.floor(seconds * 1e6 + 0.5) end
+
+--- Now, as the history has it.
+---@return integer
+function M.now() return math.floor(time.now() * 1e6) end
 
 --- A report for what a task, or the flow itself, lets the engine do.
 ---@param run dex.FlowRun

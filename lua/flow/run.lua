@@ -80,7 +80,9 @@ end
 ---@param text string
 function FlowRun:say(task, level, text)
   text = self.mask(text)
-  if level ~= "debug" then self.recorder:note("add_log", self.id, task and task.name, level, text) end
+  if level ~= "debug" then
+    self.recorder:note("add_log", self.id, task and task.name, level, text, engine_job.now())
+  end
   self.job.report:log(level, task and ("%s: %s"):format(task.name, text) or text)
 end
 
@@ -112,7 +114,8 @@ end
 function FlowRun:begin(task)
   task.status, task.began = "running", time.mono()
   task.started_at = task.started_at or time.now()
-  self.recorder:note("set_task", self.id, task.name, "running", { result = task.kept })
+  self.recorder:note("set_task", self.id, task.name, "running", { result = task.kept,
+    started_at = engine_job.now() })
   if task.attempt == 1 then report.task_start(self, task) end
 end
 
@@ -123,7 +126,8 @@ end
 ---@param delay number seconds
 function FlowRun:again(task, message, e, delay)
   task.status = "retrying"
-  self.recorder:note("set_task", self.id, task.name, "retrying", { message = self.mask(message), result = task.kept })
+  self.recorder:note("set_task", self.id, task.name, "retrying", { message = self.mask(message), result = task.kept,
+    ended_at = engine_job.now() })
   self:say(task, "warn", ("attempt %d of %d failed%s, again in %.1f s: %s"):format(task.attempt,
     task.node.retries.count + 1, e and (" (error %d)"):format(e.code) or "", delay, message))
 end
@@ -131,11 +135,8 @@ end
 -- A status that a task keeps.
 local function finish(self, task, status, message, e)
   task.status, task.message, task.error = status, message, e
-  local fields
-  if message or task.kept or task.rows then
-    fields = { message = message and self.mask(message) or nil, result = task.kept, rows = task.rows }
-  end
-  self.recorder:note("set_task", self.id, task.name, status, fields)
+  self.recorder:note("set_task", self.id, task.name, status, { message = message and self.mask(message) or nil,
+    result = task.kept, rows = task.rows, ended_at = engine_job.now() })
   report.task_end(self, task)
   self.open = self.open - 1
   local group = task.group

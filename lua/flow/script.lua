@@ -1,6 +1,7 @@
 --- A flow's node that is a script: a program of the user's, without a shell unless it asks for one.
 
 local child = require "dex.child"
+local engine_job = require "flow.engine_job"
 local env = require "dex.env"
 local err = require "err"
 local fs = require "dex.fs"
@@ -84,7 +85,7 @@ local function perform(run, task, folder)
   local hide = secrets.of(run.secrets)
   local function say(line)
     line = hide(run.job_mask(line))
-    run.recorder:note("add_log", run.id, task.name, "info", line)
+    run.recorder:note("add_log", run.id, task.name, "info", line, engine_job.now())
     run.job.report:log("info", ("%s: %s"):format(task.name, line))
   end
   local last

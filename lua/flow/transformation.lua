@@ -87,7 +87,8 @@ function Rows:carry(done)
 end
 
 function Rows:set(id, status, fields)
-  self.status[id] = status
+  self.status[id], fields = status, fields or {}
+  fields[status == "running" and "started_at" or "ended_at"] = engine_job.now()
   self.run.recorder:note("set_task", self.run.id, self.task.name .. "/" .. id, status, fields)
 end
 
