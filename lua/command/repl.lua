@@ -41,11 +41,12 @@ end
 -- What all sessions of a workspace have.
 local function new_session(w, reader, name)
   local session = { workspace = w, reader = reader, name = name, typed = {}, dots = dots.commands(w) }
-  session.scope = reach.scope(w, { print = function(...)
+  local function print_line(...)
     local parts = table.pack(...)
     for i = 1, parts.n do parts[i] = tostring(parts[i]) end
     reader:write(table.concat(parts, "\t", 1, parts.n))
-  end })
+  end
+  session.scope = reach.scope(w, { print = print_line, coroutine = prompt.coroutines() })
   session.words = {}
   for _, word in ipairs { "begin", "commit", "rollback" } do
     session.words[word] = w.place and w.place.commands[word] or function() w:execute(word) end

@@ -57,7 +57,8 @@ local function tick()
   if info and not info.source:find("^@lua/") then stop() end
 end
 
-limits.each_second(function()
+-- A look at the running coroutine, from a hook of it.
+local function look()
   local session = ending[coroutine.running()]
   if not session then return end
   local reader = session.reader
@@ -66,7 +67,36 @@ limits.each_second(function()
     debug.sethook(tick, "", 1)
     stop()
   end
-end)
+end
+
+limits.each_second(look)
+
+local STEP = 1000000 -- instructions
+
+local function finish(co, ok, ...)
+  if ok then return ... end
+  if coroutine.status(co) == "dead" then coroutine.close(co) end
+  error(..., 0)
+end
+
+--- `coroutine` for typed code: Ctrl-C ends what runs in its coroutines, too. The seconds are those of tasks, so these
+--- count their instructions.
+---@return table<string, function>
+function M.coroutines()
+  local library = {}
+  for name, fn in pairs(coroutine) do library[name] = fn end
+  function library.create(f)
+    local co = coroutine.create(f)
+    ending[co] = ending[coroutine.running()]
+    debug.sethook(co, look, "", STEP)
+    return co
+  end
+  function library.wrap(f)
+    local co = library.create(f)
+    return function(...) return finish(co, coroutine.resume(co, ...)) end
+  end
+  return library
+end
 
 -- Running ----------------------------------------------------------------------------------------------
 

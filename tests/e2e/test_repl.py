@@ -227,7 +227,9 @@ def test_ctrl_c_cancels_the_query_on_the_server(prompt):
 
 def test_ctrl_c_ends_loops_that_never_wait(prompt):
     p = prompt()
-    for code in "while true do end", "while true do pcall(function() while true do end end) end":
+    for code in ("while true do end", "while true do pcall(function() while true do end end) end",
+                 "for x in coroutine.wrap(function() while true do end end) do end",
+                 "while true do coroutine.resume(coroutine.create(function() while true do end end)) end"):
         p.enter("busy = 'yes'")
         p.keys(code)
         p.seen = p.screen.row + 1
