@@ -126,7 +126,12 @@ local function check_args(node, declared, what)
 end
 
 local function check_operation(project, node)
-  local operation = operations.find(project, node.operation, { code = NAME, file = node.file, line = node.line })
+  local ok, operation = pcall(operations.find, project, node.operation, { code = NAME, file = node.file,
+    line = node.lines.operation })
+  if not ok then
+    if err.is(operation) then operation.message = node.what .. ": " .. operation.message end
+    error(operation, 0)
+  end
   node.operation = operation.name
   check_args(node, operation.parameters, ("operation '%s'"):format(operation.name))
 end

@@ -59,7 +59,7 @@ local severities = { "info", "warning", "error", "critical" }
 local function hook_list(self, given, container, key, what)
   local list = hooks.normalise(given, { place = "properties", file = self.file, lines = self.lines, what = what,
     line = self:line(container, key) })
-  self:templates(given, container, key)
+  self:templates(given, container, key, what)
   for i, hook in ipairs(list) do
     hook.index = i
     if hook.kind == "removal" or hook.kind == "reference" then

@@ -4,7 +4,6 @@ local err = require "err"
 local reader_module = require "flow.reader"
 local tree = require "project.tree"
 local value = require "jinja.value"
-local jinja = require "jinja"
 
 local M = {}
 
@@ -192,7 +191,7 @@ local function when_of(self, node, data)
       or "an expression is such as tasks.load.status == 'failed'" },
       ("%s: `when` has no word '%s': it is success, failed, always or an expression"):format(node.what, given))
   end
-  jinja.compile("{{ (" .. expression .. ") }}", { file = self.file, line = self:line(data, "when") })
+  self:template("{{ (" .. expression .. ") }}", data, "when", node.what .. ": `when`")
   return { expression = expression }
 end
 
@@ -266,7 +265,7 @@ function M.read(self, data, where)
   end
   local function note(text, at) node.uses[#node.uses + 1] = { text = text, line = at } end
   for key in pairs(late) do
-    if key ~= "when" then self:templates(opt(data[key]), data, key, note) end
+    if key ~= "when" then self:templates(opt(data[key]), data, key, ("%s: `%s`"):format(what, key), note) end
   end
   if type(node.when) == "table" then note("{{" .. node.when.expression .. "}}", self:line(data, "when")) end
   return node

@@ -190,19 +190,36 @@ function Reader:early(data, skip, root)
     skip = function(path, at) return at == depth and skip[path[depth]] == true end }, root)
 end
 
---- Compiles every text with Jinja in a value that is rendered when the flow runs, so that its mistakes are found now.
+--- Compiles a template that is rendered when the flow runs, so that its mistakes are found now. Raises 2xx with the line
+--- of the key.
+---@param text string
+---@param container any
+---@param key any
+---@param what string
+---@return integer|nil line
+function Reader:template(text, container, key, what)
+  local line = lines_of(self.lines, container, key)
+  local ok, e = pcall(jinja.compile, text, { file = self.file })
+  if ok then return line end
+  if not err.is(e) then error(e, 0) end
+  local inner = (e.line or 1) > 1 and (" (line %d of the text)"):format(e.line) or ""
+  err.raise { code = e.code, message = ("%s: %s%s"):format(what, e.message, inner), file = self.file, line = line,
+    hint = e.hint }
+end
+
+--- Compiles every text with Jinja in a value.
 ---@param v any
 ---@param container any
 ---@param key any
+---@param what string
 ---@param each? fun(text: string, line: integer|nil) is called for each such text
-function Reader:templates(v, container, key, each)
+function Reader:templates(v, container, key, what, each)
   if type(v) == "string" then
     if not has_jinja(v) then return end
-    local line = lines_of(self.lines, container, key)
-    jinja.compile(v, { file = self.file, line = line })
+    local line = self:template(v, container, key, what)
     if each then each(v, line) end
   elseif value.is_dict(v) or value.is_list(v) then
-    for k, item in (value.is_dict(v) and pairs or ipairs)(v) do self:templates(item, v, k, each) end
+    for k, item in (value.is_dict(v) and pairs or ipairs)(v) do self:templates(item, v, k, what, each) end
   end
 end
 
