@@ -67,6 +67,7 @@ look_run() {
 look_test() {
   look_run
   tool psql postgresql-client
+  tool curl curl
   tests/python.sh -c '' 2> /dev/null || need python3-pytest "the tests of the program as a whole"
   tests/python.sh -c 'import jsonschema' 2> /dev/null || need python3-jsonschema "the schemas of dbt's artifacts"
   /usr/bin/python3 -c 'import psycopg2' 2> /dev/null || tests/python.sh -c 'import psycopg2' 2> /dev/null ||

@@ -6,6 +6,7 @@
 local json = require "dex.json"
 local loop = require "dex.loop"
 local secrets = require "run.secrets"
+local status = require "state.status"
 local values = require "state.values"
 local web = require "dex.web"
 
@@ -68,9 +69,18 @@ local function by_run(rows)
   return found
 end
 
-local function send(self, viewer, chunk)
+-- Whether a row may be the last that a viewer wants to see.
+local function may_be_last(viewer, rows)
+  if not viewer.ends then return false end
+  for _, row in ipairs(rows) do
+    if row.kind == "run" then return true end
+  end
+  return false
+end
+
+local function send(self, viewer, chunk, rows)
   local unsent = viewer.answer:write(chunk)
-  if unsent and unsent <= HIGH then return end
+  if unsent and unsent <= HIGH and not may_be_last(viewer, rows) then return end
   self.viewers[viewer] = nil
   viewer.answer:wake() -- its own task goes on from viewer.position
 end
@@ -95,7 +105,7 @@ local function pump(self)
         chunk = all
       end
       viewer.position = self.last
-      if chunk then send(self, viewer, chunk) end
+      if chunk then send(self, viewer, chunk, runs and runs[viewer.run] or rows) end
     end
   end
 end
@@ -125,13 +135,20 @@ local function finish(self)
   self.watcher, self.beating = nil, nil
 end
 
--- Sends what a viewer has not seen, until it is up to date; it is one of the viewers then. Gives false when it is gone.
+local function has_ended(self, run)
+  local row = self.store:run(run)
+  return not row or status.is_final("runs", row.status)
+end
+
+-- Sends what a viewer has not seen, until it is up to date; it is one of the viewers then. Gives false when it is gone,
+-- or has seen all that it wants.
 local function catch_up(self, viewer)
   while true do
     if not viewer.answer:wait(LOW) or self.closed then return false end
     pump(self)
     local rows = self.store:events_after(viewer.position, { limit = BATCH, run_id = viewer.run })
     if #rows == 0 then
+      if viewer.ends and has_ended(self, viewer.run) then return false end
       viewer.position = self.last
       self.viewers[viewer] = true
       return true
@@ -146,11 +163,12 @@ end
 ---@param fields string[][] of the answer
 ---@param after integer|nil the last event that the viewer has seen; nil: it begins with what comes
 ---@param run string|nil only events of this run
-function Events:follow(answer, fields, after, run)
+---@param ends boolean|nil the stream ends when that run has
+function Events:follow(answer, fields, after, run, ends)
   if self.count == 0 then begin(self) end
   self.count = self.count + 1
-  local viewer <close> = setmetatable({ answer = answer, run = run, position = after or self.store:last_event_id() },
-    { __close = function(viewer)
+  local viewer <close> = setmetatable({ answer = answer, run = run, ends = ends,
+    position = after or self.store:last_event_id() }, { __close = function(viewer)
       self.viewers[viewer] = nil
       self.count = self.count - 1
       if self.count == 0 then finish(self) end

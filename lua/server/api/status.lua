@@ -55,7 +55,9 @@ local function events(request)
       err.raise { code = 670, status = 400, message = "Last-Event-ID must be the number of an event" }
     end
   end
-  request.server.events:follow(request.answer, stream_fields, after, request.query.run)
+  local run, ends = request.query.run, request.query.ends
+  if ends and not run then err.raise { code = 676, message = "`ends` goes with `run`" } end
+  request.server.events:follow(request.answer, stream_fields, after, run, ends)
 end
 
 -- The same for as long as the program runs.
@@ -81,7 +83,8 @@ return {
       running: [Run]           -- and what is queued
       counts: {integer}?]=] },
   { method = "GET", path = "/api/events", handler = events,
-    query = "after?: integer 0..9223372036854775807\nrun?: text",
+    query = "after?: integer 0..9223372036854775807\nrun?: text    -- only those of this run\n" ..
+      "ends?: boolean    -- the stream ends when that run has",
     about = "What happens, as server-sent events: run, tasks, task, phase, hook, log, cancel, schedule. The field " ..
       "Last-Event-ID, or `after`, replays what came since" },
   { method = "GET", path = "/api/openapi.json", about = "This document", gives = "mapping",
