@@ -58,9 +58,9 @@ class Document:
 class Served:
     """A server that runs; `token` is the owner's."""
 
-    def __init__(self, project, *args):
+    def __init__(self, project, *args, port=0):
         self.project = project
-        self.running = project.start("serve", "--listen", "127.0.0.1:0", "--no-schedules", *args,
+        self.running = project.start("serve", "--listen", f"127.0.0.1:{port}", "--no-schedules", *args,
                                      stdout=subprocess.PIPE)
         said = []
         for line in self.running.process.stdout:
