@@ -57,6 +57,7 @@ look_build() {
 
 # The server's programs are rarely in PATH: the same places as the private server's own search.
 look_run() {
+  [ -e /usr/share/zoneinfo/Europe/Berlin ] || [ -e /usr/lib/zoneinfo/Europe/Berlin ] || need tzdata "time zones"
   for file in "$(command -v postgres)" /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres \
     /opt/homebrew/opt/postgresql*/bin/postgres /usr/local/opt/postgresql*/bin/postgres; do
     [ -x "$file" ] && return

@@ -87,6 +87,9 @@ local function check_uses(flow, node)
   for _, use in ipairs(node.uses) do
     for code in use.text:gmatch("{[{%%](.-)[%%}]}") do
       local function look(name)
+        for _, direct in ipairs(node.needs) do
+          if direct == name then return end
+        end
         before = before or ancestors_of(flow, node, {})
         if before[name] then return end
         local known = flow.nodes[name]

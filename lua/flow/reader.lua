@@ -190,8 +190,8 @@ function Reader:early(data, skip, root)
     skip = function(path, at) return at == depth and skip[path[depth]] == true end }, root)
 end
 
---- Compiles a template that is rendered when the flow runs, so that its mistakes are found now. Raises 2xx with the line
---- of the key.
+--- Compiles a template that is rendered when the flow runs, so that its mistakes are found now. Raises 2xx with the
+--- line of the key.
 ---@param text string
 ---@param container any
 ---@param key any

@@ -1,8 +1,5 @@
 #!/usr/bin/env bash
-# tests/bench/serve.sh BINARY: the live page's server. Latency of the API at 1,000 requests a second, the run of 1,000
-# models with 500 viewers beside the same run with none (user and system seconds of the run itself, since viewers and server
-# take their share of this machine's cores), and the memory of an idle server. BENCH_ROUNDS as in run.sh.
+# tests/bench/serve.sh BINARY: a server with 200 flows that waits for their times: its memory, and how often it wakes without
+# a reason.
 cd "$(dirname "$0")/../.." || exit 2
-python=/usr/bin/python3
-[ -x "$python" ] || python=python3
-exec "$python" tests/bench/serve.py "${1:?usage: tests/bench/serve.sh BINARY}"
+exec python3 tests/bench/serve.py "${1:?usage: tests/bench/serve.sh BINARY}"
