@@ -80,6 +80,12 @@ look_test() {
 look_browser() {
   command -v chromium > /dev/null 2>&1 || command -v chromium-browser > /dev/null 2>&1 ||
     command -v google-chrome > /dev/null 2>&1 || need chromium "the tests in a browser"
+  tool chromedriver chromium-driver
+  tests/python.sh -c 'import sys; sys.path.append("/usr/lib/python3/dist-packages"); import selenium' 2> /dev/null ||
+    need python3-selenium "driving the browser"
+  # axe-core is no package of Debian's: the tests fetch it by pip, once.
+  [ -n "$(ls build/axe/*.js 2> /dev/null)" ] || tests/python.sh -m pip --version > /dev/null 2>&1 ||
+    need python3-pip "fetching axe-core"
 }
 
 # clang is there, and can it link libFuzzer? That has a package of its own in newer systems.

@@ -26,11 +26,13 @@ export async function draw(root, { signal, page, search }) {
   const options = [...flows.items.map(f => ["flow:" + f.name, `flow ${f.name}`]), ...nodes.items.map(n => ["node:" + n.name, n.name])];
   const asked = search.get("of");
   if (asked && !options.some(([v]) => v === asked)) options.unshift([asked, asked.replace(/^node:/, "").replace(":", " ")]);
-  const choose = h("select", { "aria-label": "Durations of", onchange: () => show().catch(failed) }, options.map(([v, text]) => h("option", { value: v, selected: v === asked }, text)));
+  const choose = h("select", { "aria-label": "Durations of", onchange: () => {
+    page.go("/history?of=" + encodeURIComponent(choose.value), { replace: true });
+    show().catch(failed);
+  } }, options.map(([v, text]) => h("option", { value: v, selected: v === asked }, text)));
   async function show() {
     if (!choose.value) return fill(plot, durations([]));
     const [, kind, name] = /^(\w+):(.*)$/.exec(choose.value);
-    page.go("/history?of=" + encodeURIComponent(choose.value), { replace: true });
     const { items } = await get("history/durations", { [kind]: name, limit: 120 }, signal);
     fill(plot, durations(items, { label: `Durations of ${name}`, height: 190 }));
   }

@@ -1,5 +1,5 @@
 // The lineage of the project: the picture, what is chosen in it, and the same as a list.
-import { h, fill, panel, link, at, badge, failed, count, button, sign, empty } from "./dom.js";
+import { h, fill, panel, link, at, badge, failed, count, button, sign, empty, calm } from "./dom.js";
 import { get, onEvent } from "./api.js";
 import { Graph, graphTools, kindOf } from "./graph.js";
 import { virtual } from "./virtual.js";
@@ -122,10 +122,13 @@ export async function draw(root, { signal, page, search }) {
   tests.addEventListener("change", () => { remember(); show(); });
   find.addEventListener("input", filterList);
   find.addEventListener("keydown", e => { if (e.key === "Enter" && listed[0]) pick(listed[0].id); });
+  const redraw = calm(mark, 250);
   onEvent(e => {
     if (e.event !== "task" || !e.status) return;
     const id = e.node_id || String(e.task || "").replace(/^.*\//, "");
     graph.setStatus(id, e.status);
+    redraw();
   }, signal);
+  signal.addEventListener("abort", redraw.stop);
   await load().catch(error => { if (error.name === "AbortError" || error.status === 401) throw error; failed(error); });
 }

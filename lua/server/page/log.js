@@ -20,7 +20,7 @@ export function logPanel(id, signal, { title = "Log" } = {}) {
       h("span", { class: "log-text", title: line.text }, line.text));
   } });
   list.element.removeAttribute("aria-live");
-  const none = h("p", { class: "empty" }, "No lines yet.");
+  const none = h("p", { class: "empty" }, "No lines.");
   const wanted = line => LEVELS.indexOf(line.level) >= LEVELS.indexOf(level.value) &&
     (!task.value || `${line.task || ""} ${line.text}`.toLowerCase().includes(task.value.toLowerCase()));
 

@@ -39,7 +39,7 @@ function axis(span) {
   const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400]
     .find(s => span / 1000 / s <= 6) || 86400 * Math.ceil(span / 1000 / 86400 / 6);
   const marks = [];
-  for (let s = 0; s * 1000 <= span; s += step) {
+  for (let s = 0; s * 1000 <= span * 0.96; s += step) { // the last one must have room
     const mark = h("span", {}, s === 0 ? "0" : duration(Math.round(s * 100) / 100).replace(".0 ", " "));
     mark.style.left = 100 * s * 1000 / span + "%";
     marks.push(mark);
@@ -101,7 +101,6 @@ export function timeline({ actions }) {
     show();
     list.set(shown.length);
     if (open) holder.scrollIntoView({ block: "nearest" });
-    list.row(shown.indexOf(task))?.querySelector("button").focus();
   }
   function show() {
     const task = tasks.find(t => t.name === open);

@@ -29,6 +29,12 @@ export function virtual({ height, render, label, role = "list", rowRole = "listi
       shown.set(index, row);
     }
   }
+  // What has the focus is drawn anew with the rest: the focus stays with the same row.
+  const focusedKey = () => box.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  function refocus(key) {
+    const again = key !== undefined && box.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (again) again.focus({ preventScroll: true });
+  }
   const soon = () => { if (frame === null) frame = requestAnimationFrame(place); };
   box.addEventListener("scroll", () => {
     atEnd = box.scrollTop + box.clientHeight >= space.offsetHeight - height;
@@ -40,6 +46,7 @@ export function virtual({ height, render, label, role = "list", rowRole = "listi
     element: box,
     // So many rows there are now. Those that are shown are drawn anew unless only rows at the end have come.
     set(n, { grown = false } = {}) {
+      const key = focusedKey();
       if (!grown) {
         for (const row of shown.values()) row.remove();
         shown = new Map();
@@ -48,20 +55,19 @@ export function virtual({ height, render, label, role = "list", rowRole = "listi
       if (rowRole === "row") box.setAttribute("aria-rowcount", n);
       space.style.height = n * height + "px";
       if (follow && atEnd) box.scrollTop = n * height;
-      soon();
+      if (key === undefined) return soon();
+      place();
+      refocus(key);
     },
     // One row has changed.
     touch(index) {
       const row = shown.get(index);
       if (!row) return;
-      const focused = row.contains(document.activeElement) && document.activeElement.dataset.key;
+      const key = focusedKey();
       row.remove();
       shown.delete(index);
       place();
-      if (focused) {
-        const again = shown.get(index)?.querySelector(`[data-key="${CSS.escape(focused)}"]`);
-        if (again) again.focus({ preventScroll: true });
-      }
+      refocus(key);
     },
     reveal(index) {
       if (index * height < box.scrollTop || (index + 1) * height > box.scrollTop + box.clientHeight)
