@@ -90,8 +90,8 @@ function M.describe(flow, opts)
   end
   return value.dict("name", flow.name, "description", value.or_none(flow.description), "file",
     errors.relative(flow.file), "line", flow.line, "tags", value.list(table.move(flow.tags, 1, #flow.tags, 1, {})),
-    "parameters", parameters.describe(flow.parameters), "schedule", schedule, "catchup", flow.catchup, "max_active_runs",
-    flow.max_active_runs, "on_crash", flow.on_crash, "timeout", value.or_none(flow.timeout), "nodes", nodes)
+    "parameters", parameters.describe(flow.parameters), "schedule", schedule, "catchup", flow.catchup,
+    "max_active_runs", flow.max_active_runs, "on_crash", flow.on_crash, "timeout", value.or_none(flow.timeout), "nodes", nodes)
 end
 
 local function print_json(v) term.write(1, json.encode(v) .. "\n") end

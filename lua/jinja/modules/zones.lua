@@ -78,7 +78,8 @@ end
 --- What the system's file says of a zone, nil when there is none. Times are seconds since 1970 in UTC; `types[i]` is
 --- the index in `kinds` of what holds from `times[i]` on, `footer` the rule for later times (POSIX TZ), or nil.
 ---@param name string
----@return {times: integer[], types: integer[], kinds: {offset: integer, isdst: boolean, name: string}[], footer?: string}|nil
+---@return {times: integer[], types: integer[], kinds: {offset: integer, isdst: boolean, name: string}[],
+---  footer?: string}|nil
 function M.rules(name)
   local data = read(name)
   if not data then return nil end
