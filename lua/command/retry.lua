@@ -170,6 +170,15 @@ local function from_results(job, from, content, path, has_ledger)
   end
 end
 
+-- A flow's run is taken up by its history.
+local function become_rerun(job, content)
+  local metadata = opt(content.metadata)
+  job.command = options.command "flow"
+  job.given.from = "failure"
+  job.words = value.list { "rerun", metadata and opt(metadata.invocation_id) }
+  return require("pipeline").run_steps(job)
+end
+
 --- Takes the command's place in the job, and runs its steps. May wait.
 ---@return integer status
 function M.run(job)
@@ -177,6 +186,7 @@ function M.run(job)
   local path = from .. "/run_results.json"
   local id, marker = job.words[1], begun(from)
   local content = not id and fs.exists(path) and read(path) or nil
+  if content and opt(content.args.which) == "flow" then return become_rerun(job, content) end
   local metadata = content and opt(content.metadata)
   local has_ledger = marker and metadata and metadata.invocation_id == marker.invocation_id
   if content and (has_ledger or not marker or marker.ended == true) then -- of that run, or of a later command

@@ -197,6 +197,14 @@ def test_history(project):
     assert not fresh.exists(".dex", "state.db")
 
 
+@pytest.mark.san
+def test_retry_takes_up_the_flow_that_ran_last(project):
+    p, first = failed_once(project)
+    result = p.run("retry").ok().says("takes up " + run_id(first))
+    assert ran(p) == ["b", "c", "clean"]
+    assert history(p, result)["rerun_of"] == run_id(first)
+
+
 def test_a_run_of_another_kind_is_not_taken_up(project):
     p = project({"flows/f.yml": FLOW, "models/a.sql": "select 1 as n"})
     command = p.run("run").ok().run_results["metadata"]["invocation_id"]
