@@ -146,7 +146,8 @@ end
 local function execute(job, opts, prepare)
   local store, flow = opts.store, opts.flow
   local row = adopted(job, store, flow)
-  if not row then check_active(store, flow) end
+  local guard = not row and function() check_active(store, flow) end or nil
+  if guard then guard() end -- before anything is asked of the database; and again when it begins
   job.connections = connections_for(job, opts.flows, flow)
   steps.connect(job)
   lock.project(job)
@@ -159,7 +160,7 @@ local function execute(job, opts, prepare)
   end)
   run = flow_run.new { id = row and row.id or job.invocation_id, job = job, flow = flow, flows = opts.flows,
     store = store, recorder = recorder, limits = limits.new(opts.flows.pools), values = opts.values,
-    adopted = row ~= nil, trigger = row and row.trigger or opts.trigger, by = row and row.by or env.get "USER",
+    adopted = row ~= nil, guard = guard, trigger = row and row.trigger or opts.trigger, by = row and row.by or env.get "USER",
     scheduled_for = row and row.scheduled_for or opts.scheduled_for, rerun_of = opts.rerun_of }
   job.invocation_id = run.id
   if prepare then prepare(run) end

@@ -47,13 +47,14 @@ FlowRun.__index = FlowRun
 --- A run that has not begun.
 ---@param opts {job: table, flow: dex.Flow, flows: dex.Flow[], store: dex.Store, recorder: dex.FlowRecorder, limits:
 ---  dex.FlowLimits, values: table, id: string|nil, parent: dex.FlowRun|nil, trigger: string|nil, by: string|nil,
----  scheduled_for: integer|nil, rerun_of: string|nil, adopted: boolean|nil}
----  `values`: of parameters.bind; `adopted`: its row is there already, queued
+---  scheduled_for: integer|nil, rerun_of: string|nil, adopted: boolean|nil, guard: (fun())|nil}
+---  `values`: of parameters.bind; `adopted`: its row is there already, queued; `guard`: raises when it may not begin, in
+---  the transaction that makes its row
 ---@return dex.FlowRun
 function M.new(opts)
   local self = setmetatable({ id = opts.id or uuid(), trigger = opts.trigger or "manual" }, FlowRun)
   for _, name in ipairs { "job", "flow", "flows", "store", "recorder", "limits", "values", "parent", "by",
-    "scheduled_for", "rerun_of", "adopted" } do
+    "scheduled_for", "rerun_of", "adopted", "guard" } do
     self[name] = opts[name]
   end
   local declared = self.flow.parameters
@@ -363,6 +364,7 @@ local function open(self)
   local fields = { parameters = self.shown, target = tostring(self.job.project.profile.target_name),
     command = "flow run " .. self.flow.name }
   store:batch(function()
+    if self.guard then self.guard() end
     if self.adopted then
       store:set_run(self.id, "running", fields)
     else

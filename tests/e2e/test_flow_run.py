@@ -272,6 +272,13 @@ def test_no_second_run_beside_one(project):
     running.finish().ok()
 
 
+def test_of_several_that_begin_at_once_one_runs(project):
+    p = project({"flows/f.yml": flow({"a": {"script": {"run": "echo >> ran; sleep 1", "shell": True}}})})
+    started = [p.start("flow run f") for _ in range(4)]
+    assert sorted(one.finish(30).status for one in started) == [0, 2, 2, 2]
+    assert p.read("ran") == "\n" and len(runs(p, "f")) == 1
+
+
 def test_dry_run(project):
     p = noted(project, {"models/a.sql": "select 1 as n", "flows/f.yml": flow({
         "m": {"transformation": {"select": "a"}}, "n": noting("x", needs="m"), "s": {"script": ["rm", "-r", "/"], "when": "always", "needs": "n"}},
