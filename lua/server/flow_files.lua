@@ -93,9 +93,10 @@ end
 function FlowFiles:follow(fn)
   while true do
     local why = self.bell:wait()
+    local touched = why == "rung" -- else the clock was set, which is nothing to us
     while why == "rung" do why = self.bell:wait(math.floor(time.now() * 1000000) + QUIET) end
     if why == "closed" then break end
-    if why == "time" and reload(self) then fn() end
+    if touched and reload(self) then fn() end
   end
 end
 

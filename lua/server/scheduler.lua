@@ -131,13 +131,16 @@ end
 
 --- Runs until `stop`. Waits.
 function Scheduler:run()
+  local why
   while not self.stopped do
+    -- now and then, what another server has left when it died
+    if why ~= "rung" then pcall(self.supervisor.recover, self.supervisor) end
     local ok, coming = pcall(self.tick, self)
     if not ok then
       self.log("error", tostring(err.wrap(coming)))
       coming = self.clock.now() + 10 * MICRO
     end
-    local why = self.clock.alarm:wait(coming)
+    why = self.clock.alarm:wait(coming)
     if why == "clock" then self.log("info", "the clock was set: schedules are looked at anew") end
     if why == "closed" then break end
   end

@@ -146,6 +146,7 @@ end
 local function finish(self, run, status)
   local row = self.store:run(run.id)
   if row and row.status == "queued" then
+    if row.pid ~= run.pid and row.pid ~= core.pid() then return end -- another server has it by now
     self.store:set_run(run.id, row.cancel_requested and "cancelled" or "failed",
       { message = last_words(run.output) or how_it_ended(status) })
     self.log("error", ("%s %s (%s) could not begin:\n%s"):format(run.kind, run.name or "", short(run.id),
@@ -192,19 +193,23 @@ local function spawn(self, entry)
     self.log("error", ("%s %s cannot be started: %s"):format(entry.kind, entry.name or "", tostring(e)))
     return
   end
-  local run = { id = entry.id, kind = entry.kind, name = entry.name, handle = handle, output = output }
-  self.running[entry.id], self.count = run, self.count + 1
   local pid = handle:pid()
-  -- from here on it is this process that will run it, also for a server that comes after us
-  self.store:set_run(entry.id, "queued", { pid = pid, pid_started = process.started(pid), host = core.host() })
+  local run = { id = entry.id, kind = entry.kind, name = entry.name, handle = handle, output = output, pid = pid }
+  self.running[entry.id], self.count = run, self.count + 1
   self.log("debug", ("%s %s (%s) is process %d"):format(entry.kind, entry.name or "", short(entry.id), pid))
-  run.task = loop.spawn(function()
+  loop.spawn(function()
     local status = handle:wait()
     self.running[entry.id], self.count = nil, self.count - 1
     local done, e = pcall(finish, self, run, status)
     if not done then self:failed(e) end
-    self:pump()
+    done, e = pcall(self.pump, self)
+    if not done then self:failed(e) end
     changed(self)
+  end)
+  self.store:batch(function()
+    -- from here on it is this process that will run it, also for a server that comes after us
+    if self.store:run(entry.id).status ~= "queued" then return end -- it was faster
+    self.store:set_run(entry.id, "queued", { pid = pid, pid_started = process.started(pid), host = core.host() })
   end)
 end
 

@@ -25,6 +25,7 @@ local function server(flows, world)
     world.now, world.started = START, {}
   end
   local s = { world = world, store = state.open(world.dir), said = {} }
+  function s.recover() s.recovered = true end
   function s.start(_, spec)
     s.store:create_run { id = spec.id, kind = spec.kind, name = spec.name, trigger = spec.trigger,
       scheduled_for = spec.scheduled_for }
@@ -271,6 +272,7 @@ test("it waits for the time that comes next, is rung, and stops", function()
   s.scheduler:stop()
   task:wait()
   eq(waited, { 10, 20 })
+  ok(s.recovered)
   eq(times(s.world), { 10 })
   s.store:close()
 end)
