@@ -121,6 +121,15 @@ local function json_cell(result, r, c)
   return listed(v)
 end
 
+--- Lists of values as a result, for `table` and `csv`.
+---@param columns string[]
+---@param rows any[][] texts, numbers and nil
+---@return table
+function M.of(columns, rows)
+  return setmetatable({ columns = columns, get = function(_, r, c) return rows[r][c] end,
+    text = function(_, r, c) return tostring(rows[r][c]) end }, { __len = function() return #rows end })
+end
+
 --- The rows as a list of dicts, in the order of the columns.
 ---@param result userdata
 ---@return table list
