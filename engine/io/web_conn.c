@@ -137,6 +137,8 @@ static void add_head(struct web_conn *conn, int status, const char *fields)
 {
     char date[64];
     time_t now = time(NULL);
+    /* If it took long to make the answer, its time must not be over before it begins. */
+    event_base_update_cache_time(loop_base(conn->server->loop));
     struct tm tm;
     gmtime_r(&now, &tm);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);

@@ -325,7 +325,8 @@ M.codes = {
     "The message names the field; GET /api/openapi.json describes all of them." },
   [678] = { "The file of tokens is damaged, or can be read by others.",
     "chmod 600, or delete it: the next start makes a new one." },
-  [679] = { "A token cannot be made or taken away: its name or role is wrong.", "`dex-lua serve token ls` lists them." },
+  [679] = { "A token cannot be made or taken away: its name or role is wrong.",
+    "`dex-lua serve token ls` lists them." },
 
   -- Inside
   [901] = { "A Lua error that nobody expected.", "A defect of dex-lua, if no hook of yours raised it: please report " ..

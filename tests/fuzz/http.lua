@@ -34,6 +34,7 @@ local report = { warning = function() end, log = function(_, level, text)
   if level == "error" then error("the server reports: " .. text, 0) end
 end }
 local supervisor = { start = function() return run end, cancel = function() end }
-local http = require("server.http").start { job = { given = { project_dir = dir, profiles_dir = dir }, report = report },
-  root = dir, store = store, supervisor = supervisor, listen = "127.0.0.1:0" }
+local http = require("server.http").start { root = dir,
+  job = { given = { project_dir = dir, profiles_dir = dir }, report = report },
+  store = store, supervisor = supervisor, listen = "127.0.0.1:0" }
 return math.tointeger(tonumber(http.url:match ":(%d+)/"))
