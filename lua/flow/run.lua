@@ -48,8 +48,8 @@ FlowRun.__index = FlowRun
 ---@param opts {job: table, flow: dex.Flow, flows: dex.Flow[], store: dex.Store, recorder: dex.FlowRecorder, limits:
 ---  dex.FlowLimits, values: table, id: string|nil, parent: dex.FlowRun|nil, trigger: string|nil, by: string|nil,
 ---  scheduled_for: integer|nil, rerun_of: string|nil, adopted: boolean|nil, guard: (fun())|nil}
----  `values`: of parameters.bind; `adopted`: its row is there already, queued; `guard`: raises when it may not begin, in
----  the transaction that makes its row
+---  `values`: of parameters.bind; `adopted`: its row is there already, queued; `guard`: raises when it may not begin,
+---  in the transaction that makes its row
 ---@return dex.FlowRun
 function M.new(opts)
   local self = setmetatable({ id = opts.id or uuid(), trigger = opts.trigger or "manual" }, FlowRun)
@@ -457,6 +457,8 @@ function FlowRun:execute()
   if watch and not self.timed_out then watch:cancel() end
   local e = self.defect or not ok and err.wrap(status) or nil
   if e then
+    self:cancel "defect"
+    while next(self.running) do rest(self) end
     self.message = tostring(err.wrap(e).message)
     self.failed = self.failed or {}
     pcall(close, self, "failed")

@@ -25,7 +25,7 @@ local M = { status = status, now = values.now }
 local Store = {}
 Store.__index = Store
 
-for _, module in ipairs { "state.runs", "state.tasks", "state.events", "state.reports" } do
+for _, module in ipairs { "state.runs", "state.tasks", "state.events", "state.reports", "state.places" } do
   for name, fn in pairs(require(module)) do Store[name] = fn end
 end
 

@@ -62,8 +62,15 @@ create table audit (
   data text);
 ]]
 
+-- Who has a place in a pool of the project's flows.
+local version_2 = [[
+create table places (
+  pool text not null, holder text not null, pid integer not null, pid_started integer, host text,
+  primary key (pool, holder)) without rowid;
+]]
+
 --- Step N makes a file of version N out of one of version N - 1; an empty file is of version 0.
-M.steps = { version_1 }
+M.steps = { version_1, version_2 }
 
 --- The version that this program reads and writes.
 M.version = #M.steps

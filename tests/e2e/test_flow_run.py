@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 
 import pytest
 
@@ -228,6 +229,30 @@ def test_pools_limit_how_many_run_at_once(project):
     counts = [int(line) for line in p.read("most").split()]
     assert len(counts) == 6 and max(counts) == 2
     assert set(statuses(p, result).values()) == {"success"}
+
+
+@pytest.mark.san
+def test_pools_are_shared_by_processes(project):
+    """Two flows at once; each notes who is there. When one of them is killed its place is free."""
+    body = "mkdir -p in; touch in/$DEX_TASK; ls in | wc -l >> most; sleep 0.1; rm in/$DEX_TASK"
+    def of(name):
+        return json.loads(flow({f"{name}{i}": {"script": {"run": body, "shell": True}, "pool": "one"} for i in range(4)}))
+    hold = json.loads(flow({"hold": {"script": ["sleep", "60"], "pool": "one"}}))
+    p = project({"flows/f.yml": json.dumps({**of("f"), "pools": {"one": 1}}), "flows/g.yml": json.dumps(of("g")),
+                 "flows/h.yml": json.dumps(hold)})
+    holding = p.start("flow run h")
+    while not any("running" in statuses(p, r["id"]).values() for r in runs(p, "h")):
+        pass
+    both = [p.start("flow", "run", name) for name in "fg"]
+    while len([r for r in runs(p) if r["status"] == "running"]) < 3:
+        pass
+    assert not p.exists("most")
+    holding.signal(signal.SIGKILL)
+    holding.process.wait()
+    for one in both:
+        one.finish(30).ok()
+    counts = [int(line) for line in p.read("most").split()]
+    assert len(counts) == 8 and max(counts) == 1
 
 
 @pytest.mark.san
