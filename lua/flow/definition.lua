@@ -279,6 +279,7 @@ function M.load(project)
   if not flows then
     flows = M.read(project)
     loaded[project] = flows
+    require("help.names").write_flows(project, flows)
   end
   return flows
 end

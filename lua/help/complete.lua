@@ -124,6 +124,10 @@ local function arguments_of(command, given, set)
   if command.name == "operation" and (given[1] == "run" or given[1] == "show") then
     return #given == 1 and list(set, { "operation" }) or {}
   end
+  if command.name == "flow" and #given > 0 then
+    local named = given[1] == "run" or given[1] == "show" or given[1] == "next" or given[1] == "history"
+    return named and #given == 1 and list(set, { "flow" }) or {}
+  end
   if command.name == "run-operation" then return #given == 0 and list(set, { "macro" }) or {} end
   if #given > 0 then return {} end
   local rows = {}

@@ -6,7 +6,7 @@ local value = require "jinja.value"
 
 local M = {}
 
-local FILE = "names.txt"
+local FILE, FLOWS = "names.txt", "flow_names.txt"
 local opt = value.opt
 
 local function of_node(add, node)
@@ -52,15 +52,29 @@ function M.write(project)
   end)
 end
 
+--- Writes the names of its flows, which only commands that work with flows have read.
+---@param project dex.Project
+---@param flows dex.Flow[]
+function M.write_flows(project, flows)
+  local lines = {}
+  for i, flow in ipairs(flows) do lines[i] = ("flow\t%s\n"):format(flow.name) end
+  pcall(function()
+    fs.mkdirs(project.target_path)
+    fs.update(project.target_path .. "/" .. FLOWS, table.concat(lines))
+  end)
+end
+
 --- The names by kind; empty when no command has read the project yet.
 ---@param dir string folder of artifacts
 ---@return table<string, string[]>
 function M.read(dir)
-  local path, found = dir .. "/" .. FILE, {}
-  if not fs.exists(path) then return found end
-  for kind, name in fs.read(path):gmatch("([^\t\n]+)\t([^\n]+)") do
-    found[kind] = found[kind] or {}
-    table.insert(found[kind], name)
+  local found = {}
+  for _, file in ipairs { FILE, FLOWS } do
+    local path = dir .. "/" .. file
+    for kind, name in (fs.exists(path) and fs.read(path) or ""):gmatch("([^\t\n]+)\t([^\n]+)") do
+      found[kind] = found[kind] or {}
+      table.insert(found[kind], name)
+    end
   end
   return found
 end

@@ -57,6 +57,9 @@ def test_names(words):
     assert words("help", "sel") == ["selection"]
     words.project.write({"models/other.sql": "select 1 as n"}).run("parse").ok()
     assert words("run", "-s", "oth") == ["other"]
+    words.project.write({"flows/nightly.yml": "nodes: [{name: a, script: ls}]"}).run("flow ls").ok()
+    assert words("flow", "run", "n") == ["nightly"] and words("flow", "run", "nightly", "") == []
+    assert {"ls", "next", "rerun"} <= set(words("flow", ""))
 
 
 def test_no_project_no_names(project):
