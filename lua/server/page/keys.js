@@ -17,7 +17,7 @@ export function shortcuts(list) {
 
   function show() { if (!dialog.open) dialog.showModal(); }
   function search() {
-    const field = document.querySelector("main input[type=search]");
+    const field = document.querySelector("main input[placeholder*='press /']") || document.querySelector("main input[type=search]");
     if (field) field.focus();
   }
   document.addEventListener("keydown", e => {

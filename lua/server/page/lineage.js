@@ -130,5 +130,7 @@ export async function draw(root, { signal, page, search }) {
     redraw();
   }, signal);
   signal.addEventListener("abort", redraw.stop);
+  // From here on it can be used: browsers' tools and the tests see when.
+  root.addEventListener("shown", () => requestAnimationFrame(() => performance.mark("lineage")));
   await load().catch(error => { if (error.name === "AbortError" || error.status === 401) throw error; failed(error); });
 }
