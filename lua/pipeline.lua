@@ -135,11 +135,11 @@ function M.main(argv)
     return M.run_steps(job)
   end)
   job.report = job.report or require("report.terminal").new { level = "error", fd = 2 }
-  close(job)
-  local status = done and result or failed(job, result)
   if not done then job.failure = err.wrap(result) end
-  local broken = job.report.broken
+  close(job)
   if asked and not job.recorder then require("state.recorder").came_to_nothing(job) end
+  local status = done and result or failed(job, result)
+  local broken = job.report.broken
   if broken then
     pcall(require("dex.term").write, 2, ("dex-lua: %s\n"):format(tostring(broken)))
     if status == 0 then status = 2 end
