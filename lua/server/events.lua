@@ -119,13 +119,20 @@ local function heartbeat(self)
   self.beating = nil
 end
 
+-- The table cannot be read. All streams end; a viewer that comes again finds how it is then.
+local function fail(self, e)
+  self.server.report:log("error", "events cannot be read: " .. tostring(e))
+  self.failed = true
+  for viewer in pairs(self.viewers) do viewer.answer:wake() end
+end
+
 -- The first viewer has come.
 local function begin(self)
-  self.last = self.store:last_event_id()
+  self.last, self.failed = self.store:last_event_id(), false
   self.watcher = self.store:watch(function()
     pump(self)
     loop.sleep(PAUSE)
-  end, function(e) self.server.report:log("error", "events are not seen any more: " .. tostring(e)) end)
+  end, function(e) fail(self, e) end)
   if not self.beating then self.beating = loop.spawn(heartbeat, self) end
 end
 
@@ -144,7 +151,7 @@ end
 -- or has seen all that it wants.
 local function catch_up(self, viewer)
   while true do
-    if not viewer.answer:wait(LOW) or self.closed then return false end
+    if not viewer.answer:wait(LOW) or self.closed or self.failed then return false end
     pump(self)
     local rows = self.store:events_after(viewer.position, { limit = BATCH, run_id = viewer.run })
     if #rows == 0 then

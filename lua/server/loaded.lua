@@ -32,12 +32,19 @@ function Loaded:new_job()
     invocation_id = require("dex.uuid")(), started_at = time.now(), started = time.mono(), in_background = true }
 end
 
+-- The private server stops, if nobody else works with it.
+local function give_back(self)
+  if self.private then self.private:release() end
+  self.private = nil
+end
+
 -- Frees it when nobody has asked for long enough.
 local function wait_for_idleness(self)
   while self.project and not self.closed do
     local left = self.used + IDLE_SECONDS - time.mono()
     if left <= 0 then
       self.project, self.marks, self.known = nil, nil, {}
+      give_back(self)
       require("dex.core").trim()
       break
     end
@@ -109,6 +116,15 @@ function Loaded:with_job(fn)
   return table.unpack(results, 2, results.n)
 end
 
+--- Keeps the private server of a project that has no other running as long as the project is loaded, so that it does
+--- not start for each look. May wait.
+function Loaded:keep_private()
+  if self.project and not self.project.profile.params and not self.private then
+    self.private = require("dex.db").private { dir = self.project.root }
+    self.private:ensure()
+  end
+end
+
 --- What holds the secrets that are known, as lua/run/secrets.lua wants it.
 ---@return table
 function Loaded:secrets_of() return self.holder end
@@ -123,6 +139,7 @@ end
 --- Forgets the project.
 function Loaded:close()
   self.closed, self.project = true, nil
+  give_back(self)
   if self.idle then self.idle:cancel() end
 end
 

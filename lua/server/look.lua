@@ -40,10 +40,11 @@ end
 -- Connections --------------------------------------------------------------------------------------------
 
 -- Makes connections of the job read only.
-local function read_only(job)
+local function read_only(server, job)
   require("command.steps").connect_late(job)
   local late = job.pool
   job.pool = { lease = function()
+    server.loaded:keep_private()
     local conn = late:lease()
     conn:exec(("select set_config('default_transaction_read_only', 'on', false), " ..
       "set_config('statement_timeout', '%s', false)"):format(TIMEOUT))
@@ -54,7 +55,7 @@ end
 -- Calls fn(conn) with a connection that only reads.
 local function with_connection(server, fn)
   return server.loaded:with_job(function(job)
-    read_only(job)
+    read_only(server, job)
     local conn = job.pool:lease()
     local ok, result = pcall(fn, conn)
     if conn:txn() ~= "idle" then pcall(conn.exec, conn, "rollback") end
@@ -86,7 +87,7 @@ function M.compiled(server, id)
   local text = opt(node.compiled_code) or kept(project, node, project.info[id] or {})
   if text then return text, none end
   local ok, outcome = pcall(server.loaded.with_job, server.loaded, function(job)
-    read_only(job)
+    read_only(server, job)
     job.selected = { id }
     return require("run").compile(job)
   end)
@@ -103,7 +104,7 @@ end
 ---@return string
 function M.operation(server, call)
   return server.loaded:with_job(function(job)
-    read_only(job)
+    read_only(server, job)
     call.confirmed = true -- nothing runs
     return require("run.secrets").of(call.secrets)(require("run").preview(job, call))
   end)

@@ -1,5 +1,6 @@
 --- What the API gives of the store's rows, and the named shapes of the OpenAPI document.
 
+local loop = require "dex.loop"
 local notation = require "server.notation"
 local value = require "jinja.value"
 local values = require "state.values"
@@ -282,6 +283,21 @@ M.seconds = seconds
 
 local function took(row) return seconds(row.started_at and row.ended_at and row.ended_at - row.started_at) end
 
+local TURN = 500 -- rows
+
+--- The members of a list by a function. Waits in a long list, so that others have their turn.
+---@param rows table[]|nil
+---@param fn fun(row: table): any
+---@return table list
+function M.each(rows, fn)
+  local items = list()
+  for i, row in ipairs(rows or {}) do
+    items[i] = fn(row)
+    if i % TURN == 0 then loop.sleep(0) end
+  end
+  return items
+end
+
 --- A row of `runs`.
 ---@param store dex.Store
 ---@param row table
@@ -302,9 +318,7 @@ end
 ---@param rows table[]
 ---@return table list
 function M.runs(store, rows)
-  local items = list()
-  for i, row in ipairs(rows) do items[i] = M.run(store, row) end
-  return items
+  return M.each(rows, function(row) return M.run(store, row) end)
 end
 
 --- A record of a hook.
@@ -314,16 +328,6 @@ function M.hook(row)
   return dict("phase", or_none(row.phase), "position", or_none(row.position), "name", or_none(row.name),
     "file", or_none(row.file), "line", or_none(row.line), "status", or_none(row.status),
     "started_at", iso(row.started_at), "duration", seconds(row.duration), "message", or_none(row.message))
-end
-
---- The members of a list by a function.
----@param rows table[]|nil
----@param fn fun(row: table): any
----@return table list
-function M.each(rows, fn)
-  local items = list()
-  for i, row in ipairs(rows or {}) do items[i] = fn(row) end
-  return items
 end
 
 local function phase(row)

@@ -188,8 +188,8 @@ def serve(project):
     """serve(files, *options) starts a server on a project; it has to end well."""
     made = []
 
-    def start(files, *args, prepare=None):
-        p = project(files)
+    def start(files, *args, prepare=None, **options):
+        p = project(files, **options)
         if prepare:
             p.run(prepare).ok()
         made.append(Served(p, *args))

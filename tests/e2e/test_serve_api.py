@@ -249,6 +249,14 @@ def test_preview_only_reads(serve):
     assert served.project.db.sql("select to_regclass('made') is null") == "t"
 
 
+def test_private_server(serve):
+    """It runs while somebody looks, and is gone with the server."""
+    served = serve(FILES, prepare="run", profile=False)
+    assert served.get("/api/nodes/model.shop.orders/preview?limit=1").ok()["rows"] == [[1, "x1"]]
+    assert served.project.run("db status").ok().says("running")
+    assert served.get("/api/nodes/model.shop.orders/columns").ok()["items"][0]["type"] == "integer"
+
+
 def test_secrets_are_masked(project):
     p = project({**FILES, "models/orders.sql": "select '{{ var('x') }}' as secret_value"})
     p.env["DBT_ENV_SECRET_KEY"] = "s3cr3t-\"value"

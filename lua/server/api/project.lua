@@ -86,11 +86,9 @@ local function lineage(request)
     exclude = query.exclude and start.words(query.exclude, "exclude"), types = shown_kinds,
     resource_types = shown_kinds, no_default_selector = true })
   local latest = server.store:latest_nodes()
-  local nodes, edges, included = list(), list(), {}
-  for i, id in ipairs(ids) do
-    included[id] = true
-    nodes[i] = graph_node(project, latest, id)
-  end
+  local edges, included = list(), {}
+  for _, id in ipairs(ids) do included[id] = true end
+  local nodes = shapes.each(ids, function(id) return graph_node(project, latest, id) end)
   for _, id in ipairs(ids) do
     for _, parent in ipairs(project.parents[id] or {}) do
       if included[parent] then edges[#edges + 1] = list { parent, id } end
