@@ -7,6 +7,9 @@ local warnings = require "report.warnings"
 
 local M = {}
 
+-- Warnings that wait for a history.
+local MOST_EARLY = 200
+
 local Outlets = {}
 
 -- What is asked of an outlet that is not its own is asked of what the user sees.
@@ -62,14 +65,11 @@ end
 for _, name in ipairs { "event", "finish", "failure" } do
   Outlets[name] = function(self, ...)
     if self.file then self.file[name](self.file, ...) end
+    if name == "failure" then self:record("error", tostring((...))) end
     return self.front[name](self.front, ...)
   end
 end
-    if name == "failure" then self:record("error", tostring((...))) end
 
-function Outlets:log(level, text, node)
-  if self.file then self.file:log(level, text, node) end
-  self.front:log(level, text, node)
 -- What the history keeps; before there is one, warnings wait.
 function Outlets:record(level, text, node)
   local recorder = self.recorder
@@ -88,9 +88,12 @@ function Outlets:attach(recorder)
   self.early = nil
 end
 
+function Outlets:log(level, text, node)
+  if self.file then self.file:log(level, text, node) end
+  self:record(level, text, node)
+  self.front:log(level, text, node)
 end
 
-  self:record(level, text, node)
 --- A warning: said, kept quiet, or raised as an error (report/warnings.lua).
 ---@param e dex.Error
 function Outlets:warning(e)
@@ -100,10 +103,10 @@ function Outlets:warning(e)
     error(err.wrap(e, { hint = "--warn-error makes this warning an error" }), 0)
   end
   if self.file then self.file:warning(e) end
+  self:record("warn", tostring(e))
   self.front:warning(e)
 end
 
-  self:record("warn", tostring(e))
 --- The end: what the log file still waits for is written.
 function Outlets:close()
   if self.file then self.file.close() end
