@@ -110,7 +110,7 @@ static void set_limits(struct web_limits *limits)
     limits->head_seconds = given.head_seconds > 0 ? given.head_seconds : 10;
     limits->body_seconds = given.body_seconds > 0 ? given.body_seconds : 30;
     limits->idle_seconds = given.idle_seconds > 0 ? given.idle_seconds : 60;
-    limits->write_seconds = given.write_seconds > 0 ? given.write_seconds : 30;
+    limits->write_seconds = given.write_seconds > 0 ? given.write_seconds : 15;
 }
 
 struct web *web_new(struct loop *loop, const char *host, int port, const struct web_limits *limits,

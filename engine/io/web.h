@@ -32,7 +32,7 @@ struct web_limits {
     double head_seconds;  /* for a head, from its first byte to its end: 10 */
     double body_seconds;  /* for the body: 30 */
     double idle_seconds;  /* between two requests on one connection: 60 */
-    double write_seconds; /* in which a client must take some of what is sent: 30 */
+    double write_seconds; /* in which a client must take some of what is sent: 15 */
 };
 
 /*

@@ -91,6 +91,7 @@ def test_build(serve):
     events.close()
 
 
+@pytest.mark.san
 def test_cancel_a_flow(serve):
     served = serve(FILES)
     events = Events(served)
@@ -165,6 +166,7 @@ def test_audit(serve):
     assert served.get(f"/api/audit?before={page['next']}").ok()["items"] == rows[1:]
 
 
+@pytest.mark.san
 def test_events_after_a_break(serve):
     """A viewer that comes again gets what it missed, each event once and in order."""
     served = serve(FILES)
@@ -189,6 +191,7 @@ def test_events_after_a_break(serve):
     assert served.get("/api/events", headers={"Last-Event-ID": "x"}).status == 400
 
 
+@pytest.mark.san
 def test_two_viewers_see_the_same(serve):
     served = serve(FILES)
     viewers = [Events(served) for _ in range(2)]
@@ -239,6 +242,7 @@ def test_a_viewer_that_never_reads(serve, never_reads):
     assert not read_all(stuck).endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.san
 def test_every_route_is_documented_and_asked(serve):
     """Each answer was checked against the document; here each route is asked once."""
     served = serve(FILES, prepare="build")
