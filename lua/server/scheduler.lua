@@ -117,7 +117,7 @@ function Scheduler:tick()
         if ok then
           if at and (not coming or at < coming) then coming = at end
         else -- the state cannot be written now: the time is not lost, it is tried again
-          self.log("error", ("flow %s: %s"):format(flow.name, tostring(err.wrap(at))))
+          self.log("error", ("flow %s: %s; it is tried again"):format(flow.name, tostring(err.wrap(at))))
           coming = math.min(coming or math.maxinteger, now + 10 * MICRO)
         end
       end

@@ -17,7 +17,8 @@ class Serve:
 
     def __init__(self, project, *args, **options):
         self.project = project
-        both = ("sh", "-c", 'exec "$0" "$@" 2>&1')
+        # what goes to standard error, too; a limit on the size of files is an error, not a signal
+        both = ("sh", "-c", 'trap "" XFSZ; exec "$0" "$@" 2>&1')
         self.running = project.start("serve", "--no-page", *args, stdout=subprocess.PIPE, wrap=both, **options)
         self.process = self.running.process
         self.text = ""

@@ -128,6 +128,7 @@ def busy(project):
     return p, path, start
 
 
+@pytest.mark.san
 def test_a_stop_lets_runs_end(busy):
     p, path, start = busy
     server = start("--grace", "30s")
@@ -157,6 +158,7 @@ def test_a_second_signal_ends_it_at_once(busy):
     wait_until(lambda: runs(p)[0]["status"] == "success")
 
 
+@pytest.mark.san
 def test_changed_files_are_noticed(project):
     p = project(MODEL)
     with serving(p) as server:

@@ -1,5 +1,6 @@
 """The server, or a run of it, is killed: what was left is taken up, and nothing that was done is done again."""
 import os
+import resource
 import signal
 
 import pytest
@@ -126,3 +127,17 @@ def test_what_does_not_end_when_it_is_cancelled_is_killed(started):
     os.killpg(run["pid"], signal.SIGSTOP)
     server.stop(signal.SIGTERM, timeout=40).ok().says("did not end within 10 s and is killed")
     assert [r["status"] for r in runs(p)] == ["cancelled"]
+
+
+def test_a_full_disk_loses_no_time(project):
+    p = project(MODEL)
+    ran_until(p, "late", hours_ago(2))
+    with serving(p) as server:
+        size = os.path.getsize(p.path(".dex/state.db-wal"))
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        p.write({"flows/late.yml": "schedule: {every: hour}\ncatchup: latest\nnodes: [{name: a, script: ls}]\n"})
+        server.wait_for("flow late: ", "state.db: ", "it is tried again")
+        assert not runs(p)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        wait_until(lambda: [r["status"] for r in runs(p)] == ["success"])
+    assert [r["scheduled_for"] for r in runs(p)] == [hours_ago(0) * 1000000]
