@@ -2,7 +2,8 @@
  * luatest FILE.lua [ARGUMENT...]: runs a Lua file as the main task of a VM like dex-lua's own, for
  * tests. The file gets the arguments, and `require` finds modules beside it. Its status: 1 after an
  * error, which is printed with its traceback; what the file returns if that is an integer; with
- * tests/lua/tap.lua loaded, what tap.finish gives; else 0.
+ * tests/lua/tap.lua loaded, what tap.finish gives; else 0. There is one module more,
+ * count_instructions.
  */
 #include <lauxlib.h>
 #include <stdio.h>
@@ -62,6 +63,37 @@ static int run_file(lua_State *L)
     return after(L, LUA_OK, 0);
 }
 
+/* Instructions of Lua's virtual machine. */
+static lua_Integer instructions;
+
+static void on_instruction(lua_State *L, lua_Debug *ar)
+{
+    (void)L;
+    (void)ar;
+    instructions++;
+}
+
+/*
+ * count() begins to count the instructions of this task, and of all that begin from now on;
+ * count(true) ends that for those that begin later, and gives how many there were.
+ */
+static int count(lua_State *L)
+{
+    int on = !lua_toboolean(L, 1);
+    lua_State *all[] = { L, vm_from(L)->L }; /* new coroutines have the hook of the second */
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        lua_sethook(all[i], on ? on_instruction : NULL, on ? LUA_MASKCOUNT : 0, on);
+    lua_pushinteger(L, instructions);
+    instructions = 0;
+    return 1;
+}
+
+static int open_instructions(lua_State *L)
+{
+    lua_pushcfunction(L, count);
+    return 1;
+}
+
 static void print_error(lua_State *L)
 {
     if (!lua_istable(L, 1)) {
@@ -91,6 +123,7 @@ static void start(struct vm *vm, void *arg)
     struct app *app = arg;
     vm_preload(vm, "dex.graph", luaopen_dex_graph);
     vm_preload(vm, "dex.run", luaopen_dex_run);
+    vm_preload(vm, "count_instructions", open_instructions);
     const char *slash = strrchr(app->argv[1], '/');
     char *dir = slash ? mem_strndup(app->argv[1], (size_t)(slash - app->argv[1])) : mem_strdup(".");
     vm_add_module_dir(vm, dir);
