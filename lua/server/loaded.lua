@@ -10,7 +10,8 @@ local watch = require "repl.watch"
 local M = {}
 
 local IDLE_SECONDS = 120 -- without a question
-local LOOK_SECONDS = 1   -- between two looks at the files
+local LOOK_SECONDS = 1   -- between two looks at the files; more where there are so many that a look takes long
+local LOOK_SHARE = 50    -- as many times as long as a look takes
 local FAILED_SECONDS = 2 -- a project that does not load is not tried again sooner
 
 local Loaded = {}
@@ -53,11 +54,18 @@ local function wait_for_idleness(self)
   self.idle = nil
 end
 
+local function plan_look(self, started)
+  local now = time.mono()
+  self.next_look = now + math.max(LOOK_SECONDS, LOOK_SHARE * (now - started))
+end
+
 local function load(self)
   local job = self:new_job()
   require("command.steps").load(job)
   self.project, self.version, self.known = job.project, self.version + 1, {}
-  self.marks, self.looked = watch.look(job.project), time.mono()
+  local started = time.mono()
+  self.marks = watch.look(job.project)
+  plan_look(self, started)
   self.holder = { profile = { secrets = job.project.profile.secrets, params = job.project.profile.params } }
   self.texts = nil
   if not self.idle then self.idle = loop.spawn(wait_for_idleness, self) end
@@ -65,9 +73,11 @@ end
 
 local function is_fresh(self)
   if not self.project then return false end
-  if time.mono() - self.looked < LOOK_SECONDS then return true end
-  self.looked = time.mono()
-  return watch.changes(self.project, self.marks) == nil
+  local started = time.mono()
+  if started < self.next_look then return true end
+  local changed = watch.changes(self.project, self.marks) ~= nil
+  plan_look(self, started)
+  return not changed
 end
 
 --- The project as its files are. Raises what is wrong with them. Waits while it loads; who asks meanwhile waits for the
@@ -147,7 +157,7 @@ end
 ---@param job table
 ---@return table
 function M.new(job)
-  return setmetatable({ job = job, version = 0, known = {}, holder = {}, used = 0, looked = 0 }, Loaded)
+  return setmetatable({ job = job, version = 0, known = {}, holder = {}, used = 0, next_look = 0 }, Loaded)
 end
 
 return M

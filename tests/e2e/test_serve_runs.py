@@ -113,8 +113,10 @@ def test_rerun_from_failure(serve):
     events.until(ends(first))
     before = tasks(served, first)
     assert before["check"] == "failed" and before["after"] == "upstream_failed" and before["models"] == "success"
-    assert served.post(f"/api/runs/{first}/rerun", {"from": "nothing"}).status in (201, 404, 422)
-    assert served.post(f"/api/runs/{first}/rerun", {"from": "--help"}).status == 422
+    for body in {"from": "nothing"}, {"from": "--help"}, {"tasks": ["check", "chek"]}:
+        answer = served.post(f"/api/runs/{first}/rerun", body)
+        assert answer.status == 422 and "the run has no task" in answer.error["message"]
+    assert answer.error["hint"] == "did you mean 'check'?"
     served.project.db.sql("create table ready (n int)")
     second = served.post(f"/api/runs/{first}/rerun", {"from": "failure"}).ok(201)["id"]
     assert events.until(ends(second))[-1][2]["status"] == "success"

@@ -63,23 +63,29 @@ local function must_be_flow(row)
     row.kind == "command" and "a command" or "an operation"), hint = "start it anew" }
 end
 
--- A name in a command line, where it must be no option.
-local function word(text)
-  if text:find "^%-" or text == "" then
-    err.raise { code = 676, message = ("'%s' is no name of a task"):format(text) }
+-- Raises 676 for what is no task of a run, so that it is told here and not by a run that fails.
+local function check_tasks(store, row, names)
+  local known, all = {}, {}
+  for i, task in ipairs((store:tasks(row.id))) do known[task.name], all[i] = true, task.name end
+  for _, name in ipairs(names) do
+    if not known[name] then
+      err.raise { code = 676, message = ("the run has no task '%s'"):format(name), hint = err.did_you_mean(name, all) }
+    end
   end
-  return text
 end
 
 local function rerun(request)
   local row, body = run_of(request), request.body
   must_be_flow(row)
   if is_open[row.status] then err.raise { code = 675, message = "the run has not ended yet: it is " .. row.status } end
-  local argv = { "flow", "rerun", row.id }
-  if body.from then table.move({ "--from", word(body.from) }, 1, 2, 4, argv) end
-  local tasks = body.tasks or list()
+  local argv, tasks = { "flow", "rerun", row.id }, body.tasks or list()
+  check_tasks(request.server.store, row, tasks)
+  if body.from and body.from ~= "failure" and body.from ~= "all" then
+    check_tasks(request.server.store, row, { body.from })
+  end
+  if body.from then table.move({ "--from", body.from }, 1, 2, 4, argv) end
   if #tasks > 0 then argv[#argv + 1] = "--select" end
-  for _, task in ipairs(tasks) do argv[#argv + 1] = word(task) end
+  table.move(tasks, 1, #tasks, #argv + 1, argv)
   local parameters, shown = require("server.start").arguments(request.server, row.name, body.parameters)
   return dict("id", request.server.supervisor:start { kind = "flow", name = row.name, argv = argv, trigger = "rerun",
     by = request.who.name, parameters = parameters, shown = shown or row.parameters, rerun_of = row.id })
