@@ -41,7 +41,7 @@ export const number = n => n === null || n === undefined ? "" : grouped.format(n
 // Seconds as people say them: 850 ms, 12.3 s, 4 m 10 s, 2 h 5 m.
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 0.0005) return "0 ms";
+  if (seconds < 0.00005) return "0 ms";
   if (seconds < 0.9995) return `${seconds < 0.01 ? (seconds * 1000).toFixed(1) : Math.round(seconds * 1000)} ms`;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
@@ -137,6 +137,11 @@ export const sign = status => h("span", { class: "sign", title: words(status) },
 
 export const link = (path, ...inside) => h("a", { href: path }, ...inside);
 export const runLink = run => link("/runs/" + encodeURIComponent(run.id), run.name || run.id.slice(0, 8));
+// What a task or a node is called among others: build/model.shop.orders is orders, and tests lose the hash of theirs.
+export function shortName(id) {
+  const name = id.replace(/^.*\//, ""), parts = name.split(".");
+  return parts.length < 3 ? name : parts.slice(2).join(".").replace(/\.[0-9a-f]{10}$/, "");
+}
 export const at = (kind, name) => `/${kind}/${encodeURIComponent(name)}`;
 
 // A table of few rows. `columns`: {head, cell(row), class}; `caption` is read, not seen.

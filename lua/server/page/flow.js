@@ -37,7 +37,7 @@ function start(flow, page) {
 
 function scheduleFacts(schedule) {
   if (!schedule) return h("p", { class: "pad soft" }, "It has no schedule: it is started by hand, or by another flow.");
-  return h("div", { class: "pad" }, h("p", {}, h("strong", {}, schedule.text), schedule.time_zone ? h("span", { class: "soft" }, ` · ${schedule.time_zone}`) : null),
+  return h("div", { class: "pad" }, h("p", {}, h("strong", {}, schedule.text), schedule.time_zone && !schedule.text.includes(schedule.time_zone) ? h("span", { class: "soft" }, ` · ${schedule.time_zone}`) : null),
     schedule.paused ? h("p", {}, nextTime(schedule)) : h("ol", { class: "plain-list next-times", "aria-label": "Next times" },
       (schedule.next || []).map(one => h("li", {}, time(one), h("span", { class: "soft" }, " · " + distance(millis(one)))))));
 }

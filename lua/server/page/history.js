@@ -1,5 +1,5 @@
 // What the history knows: durations over time, what is slow, and what fails.
-import { h, fill, panel, link, at, badge, time, table, duration, number, failed } from "./dom.js";
+import { h, fill, panel, link, at, badge, time, table, duration, number, failed, shortName } from "./dom.js";
 import { get } from "./api.js";
 import { durations } from "./plots.js";
 
@@ -11,7 +11,7 @@ function slowTable(kind, items) {
   const most = Math.max(...items.map(r => r.total), 0);
   return table(kind === "hook" ? "Slowest hooks" : "Slowest nodes", [
     { head: kind === "hook" ? "Hook" : "Node", class: "grow", cell: r => kind === "hook" ? h("span", { class: "mono" }, r.name)
-      : link(at("nodes", r.name), h("span", { class: "mono" }, r.name.split(".").slice(2).join(".") || r.name)) },
+      : link(at("nodes", r.name), h("span", { class: "mono" }, shortName(r.name))) },
     { head: "Altogether", class: "bar-cell", cell: r => [spell(r.total), share(r.total, most)] },
     { head: "Mean", class: "num", cell: r => spell(r.mean) }, { head: "Longest", class: "num", cell: r => spell(r.longest) },
     { head: "Runs", class: "num", cell: r => h("span", {}, number(r.count), r.failed ? h("span", { class: "t-bad" }, ` · ${number(r.failed)} failed`) : null) },
@@ -39,7 +39,7 @@ export async function draw(root, { signal, page, search }) {
   fill(root, h("div", { class: "view-head" }, h("h1", {}, "History")), panel("Durations over time", { tools: options.length ? choose : null }, plot),
     h("div", { class: "halves" }, panel("Slowest nodes", {}, slowTable("node", nodes.items)), panel("Slowest hooks", {}, slowTable("hook", hooks.items))),
     panel("Failures", {}, table("Failures", [{ head: "Status", cell: f => badge(f.status || "failed") },
-      { head: "What", cell: f => [f.node_id ? link(at("nodes", f.node_id), f.node_id.split(".").slice(2).join(".")) : h("span", {}, f.task),
+      { head: "What", cell: f => [f.node_id ? link(at("nodes", f.node_id), shortName(f.node_id)) : h("span", {}, f.task),
         h("span", { class: "soft" }, ` ${f.run_kind} ${f.run_name || ""}`)] },
       { head: "Message", class: "grow", cell: f => h("span", { class: "clamp mono" }, f.message || "") },
       { head: "When", cell: f => link(at("runs", f.run_id), time(f.ended_at || f.started_at)) }], bad.items, "Nothing has failed.")));

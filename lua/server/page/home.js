@@ -9,7 +9,7 @@ const SHOWN = [["models", "model"], ["sources", "source"], ["seeds", "seed"], ["
   ["operations", "operation"], ["flows", "flow"]];
 
 function counts(found) {
-  return h("ul", { class: "counts", "aria-label": "What the project holds" }, SHOWN.filter(([name]) => found[name] !== undefined)
+  return h("ul", { class: "counts", "aria-label": "What the project holds" }, SHOWN.filter(([name]) => found[name] || name === "models")
     .map(([name, kind]) => h("li", {}, h("a", { href: name === "operations" || name === "flows" ? "/" + name
       : `/lineage?select=${encodeURIComponent("resource_type:" + kind)}` },
     h("b", { class: `num k-${kind}` }, number(found[name])), h("span", {}, found[name] === 1 ? kind : name)))));

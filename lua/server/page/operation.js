@@ -16,7 +16,7 @@ const ANY = [{ name: "arguments", type: "mapping", required: false, default: nul
 // A run as it goes, below the form: status, result, log. Gives a function that ends it.
 function follow(holder, id, page) {
   const over = new AbortController(), signal = over.signal;
-  const head = h("div", { class: "row", role: "status" }), body = h("div"), log = logPanel(id, signal, { title: "Output" });
+  const head = h("div", { class: "row", role: "status" }), body = h("div", { class: "view" }), log = logPanel(id, signal, { title: "Output" });
   async function load() {
     const run = await get("runs/" + encodeURIComponent(id), {}, signal);
     const result = resultOf(run.result) || resultOf((run.tasks || []).find(t => t.result)?.result);

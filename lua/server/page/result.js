@@ -5,11 +5,17 @@ import { code } from "./code.js";
 const cell = v => v === null || v === undefined ? h("span", { class: "null" }, "null")
   : typeof v === "object" ? JSON.stringify(v) : String(v);
 
+// Numbers stand at the right, however they were sent.
+function isNumeric(values) {
+  const known = values.filter(v => v !== null);
+  return known.length > 0 && known.every(v => typeof v === "number" || typeof v === "string" && /^-?\d+(\.\d+)?$/.test(v));
+}
+
 // {columns: names or {name, type}, rows: [[...]], count}
 export function resultTable(result, caption = "Result") {
   const columns = (result.columns || []).map(c => typeof c === "string" ? { name: c } : c);
   if (!columns.length) return empty("No columns.");
-  const right = columns.map((c, i) => result.rows.some(r => typeof r[i] === "number") || /^(int|bigint|smallint|numeric|real|double|float)/.test(c.type || ""));
+  const right = columns.map((c, i) => isNumeric(result.rows.map(r => r[i])) || /^(int|bigint|smallint|numeric|real|double|float)/.test(c.type || ""));
   return h("div", {}, h("div", { class: "scroll result", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("caption", { class: "hidden" }, caption),
       h("thead", {}, h("tr", {}, columns.map((c, i) => h("th", { scope: "col", class: right[i] ? "num right" : null, title: c.type }, c.name,

@@ -90,7 +90,7 @@ export async function draw(root, { name: id, signal, page }) {
     fill(head, headOf(run, tasks, page));
     fill(told, run.message ? h("div", { class: tone(run.status) === "bad" ? "problem" : "note" }, tone(run.status) === "bad" ? icon("failed") : null, h("pre", {}, run.message)) : null);
     fill(hooks, run.hooks && run.hooks.length ? panel("Hooks of the run", {}, hooksOfRun(run.hooks)) : null);
-    const parts = resultOf(run.result) || (run.kind === "operation" ? resultOf(tasks.find(t => t.result)?.result) : null);
+    const parts = run.kind === "operation" ? resultOf(run.result) || resultOf(tasks.find(t => t.result)?.result) : null;
     fill(result, parts ? panel("Result", { class: "result-panel" }, parts) : null);
   }
   function take(next) {

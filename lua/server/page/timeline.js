@@ -1,6 +1,6 @@
 // The tasks of a run over time: a bar for each, in it the phases of a node and, where they are wide enough, its hooks.
 // Only the rows that are seen exist; a row opens the details of its task.
-import { h, fill, sign, badge, icon, elapsed, duration, millis, serverNow, table, time, words, tone, isOver, number, link, at, count }
+import { h, fill, sign, badge, icon, elapsed, duration, millis, serverNow, table, time, words, tone, isOver, number, link, at, count, shortName }
   from "./dom.js";
 import { virtual } from "./virtual.js";
 import { resultOf } from "./result.js";
@@ -47,6 +47,9 @@ function axis(span) {
   return h("div", { class: "axis", "aria-hidden": "true" }, h("div", { class: "axis-track" }, marks));
 }
 
+// A message that says no more than how it went.
+const isPlain = task => task.message && tone(task.status) === "ok" && !task.message.includes("\n");
+
 export function details(task, { actions } = {}) {
   const phases = (task.phases || []).filter(p => p.duration !== null);
   const hooks = task.hooks || [];
@@ -55,10 +58,10 @@ export function details(task, { actions } = {}) {
     h("div", { class: "row" }, badge(task.status), h("strong", { class: "mono" }, nameOf(task)), h("span", { class: "soft" }, task.kind || ""),
       task.attempt > 1 ? h("span", { class: "tag" }, `attempt ${task.attempt}`) : null, h("span", { class: "push row" }, actions)),
     h("p", { class: "facts" }, h("span", {}, "started ", time(task.started_at)), task.started_at ? h("span", {}, isOver(task.status) ? "took " : "for ", elapsed(task)) : null,
-      task.rows !== null && task.rows !== undefined ? h("span", {}, count(task.rows, "row")) : null, task.response ? h("span", {}, task.response) : null,
+      task.rows !== null && task.rows !== undefined ? h("span", {}, count(task.rows, "row")) : null, task.response || isPlain(task) ? h("span", { class: "mono" }, task.response || task.message) : null,
       task.node_id ? link(at("nodes", task.node_id), "Open the node") : null,
-      task.needs && task.needs.length ? h("span", {}, "after " + task.needs.slice(0, 8).map(n => n.replace(/^.*[/.]/, "")).join(", ") + (task.needs.length > 8 ? " …" : "")) : null),
-    task.message ? h("div", { class: AFTER_FAILURE.has(task.status) ? "problem" : "note" }, AFTER_FAILURE.has(task.status) ? icon("failed") : null, h("pre", {}, task.message)) : null,
+      task.needs && task.needs.length ? h("span", {}, "after " + task.needs.slice(0, 8).map(shortName).join(", ") + (task.needs.length > 8 ? " …" : "")) : null),
+    task.message && !isPlain(task) ? h("div", { class: AFTER_FAILURE.has(task.status) ? "problem" : "note" }, AFTER_FAILURE.has(task.status) ? icon("failed") : null, h("pre", {}, task.message)) : null,
     results ? h("div", { class: "panel" }, results) : null,
     phases.length ? table("Phases", [{ head: "Phase", cell: p => h("span", { class: "row" }, h("i", { class: `key p-${p.phase}`, "aria-hidden": "true" }), p.phase) },
       { head: "Started", cell: p => time(p.started_at) }, { head: "Took", class: "num", cell: p => duration(p.duration) }], phases) : null,

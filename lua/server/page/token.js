@@ -13,8 +13,8 @@ export function tokenPage(main, top, wrong, enter) {
     submit.disabled = false;
   } },
   h("h1", {}, wrong ? "The server does not know this token" : "This page needs a token"),
-  h("p", { id: "token-about" }, "The server printed an address with the token when it started: ", h("code", {}, "dex-lua serve"),
-    ". Open that address, or paste the token here."),
+  h("p", { id: "token-about" }, "The address that ", h("code", {}, "dex-lua serve"), " shows in its terminal brings it along; it stands in the project's ",
+    h("code", {}, ".dex/token"), ", too. For others: ", h("code", {}, "dex-lua serve token add NAME"), "."),
   h("label", { for: "token" }, "Token"), field);
   const submit = h("button", { type: "submit", class: "primary" }, "Enter");
   form.append(submit);
