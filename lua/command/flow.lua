@@ -1,16 +1,16 @@
---- `dex-lua flow ls|show|next|run|rerun|cancel|mark|history`.
+--- `dex-lua flow ls|show|next|pause|resume|run|rerun|cancel|mark|history`.
 
 local err = require "err"
 
 local M = {}
 
-local modules = { ls = "flow.show", show = "flow.show", next = "flow.show", run = "command.flow_run",
-  rerun = "command.flow_run", cancel = "command.flow_history", mark = "command.flow_history",
-  history = "command.flow_history" }
-local names = { "cancel", "history", "ls", "mark", "next", "rerun", "run", "show" }
+local modules = { ls = "flow.show", show = "flow.show", next = "flow.show", pause = "flow.show",
+  resume = "flow.show", run = "command.flow_run", rerun = "command.flow_run", cancel = "command.flow_history",
+  mark = "command.flow_history", history = "command.flow_history" }
+local names = { "cancel", "history", "ls", "mark", "next", "pause", "rerun", "resume", "run", "show" }
 
 -- What works with the history alone reads no project.
-local reads_project = { ls = true, show = true, next = true, run = true, rerun = true }
+local reads_project = { ls = true, show = true, next = true, pause = true, resume = true, run = true, rerun = true }
 
 --- Runs the action that the first word names. May wait.
 ---@param job table of lua/pipeline.lua

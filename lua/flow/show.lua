@@ -1,6 +1,7 @@
---- `flow ls`, `flow show NAME` and `flow next`: what the flows are, and when they run.
+--- `flow ls`, `flow show NAME` and `flow next`: what the flows are, and when they run; `flow pause` and `flow resume`.
 
 local definition = require "flow.definition"
+local env = require "dex.env"
 local err = require "err"
 local errors = require "report.errors"
 local json = require "dex.json"
@@ -13,6 +14,7 @@ local value = require "jinja.value"
 local M = {}
 
 local MICRO = 1000000
+local SOMEBODY = "somebody" -- whom the environment does not name
 local COMING = 5 -- times that are shown of one flow
 
 local function now() return math.floor(time.now() * MICRO) end
@@ -29,13 +31,21 @@ local function paused_of(project, flows)
   if not store then return paused end
   for _, flow in ipairs(flows) do
     local row = store:schedule(flow.name)
-    if row.paused then paused[flow.name] = row.paused_by or "somebody" end
+    if row.paused then paused[flow.name] = row.paused_by or SOMEBODY end
   end
   store:close()
   return paused
 end
 
 local function iso(at) return time.iso(at / MICRO) end
+
+-- Seconds as one would write them: 90s, 5m, 2h.
+local function span(n)
+  for _, unit in ipairs { { 86400, "d" }, { 3600, "h" }, { 60, "m" } } do
+    if n % unit[1] == 0 then return ("%d%s"):format(n // unit[1], unit[2]) end
+  end
+  return ("%gs"):format(n)
+end
 
 -- What of a node can be said in a few words.
 local function detail_of(node)
@@ -62,7 +72,7 @@ local function settings_of(node)
   end
   if node.for_each then add("for each") end
   if node.retries.count > 0 then add("retries %d", node.retries.count) end
-  if node.timeout then add("timeout %gs", node.timeout) end
+  if node.timeout then add("timeout %s", span(node.timeout)) end
   if node.pool then add("pool %s", node.pool) end
   return words
 end
@@ -91,7 +101,8 @@ function M.describe(flow, opts)
   return value.dict("name", flow.name, "description", value.or_none(flow.description), "file",
     errors.relative(flow.file), "line", flow.line, "tags", value.list(table.move(flow.tags, 1, #flow.tags, 1, {})),
     "parameters", parameters.describe(flow.parameters), "schedule", schedule, "catchup", flow.catchup,
-    "max_active_runs", flow.max_active_runs, "on_crash", flow.on_crash, "timeout", value.or_none(flow.timeout), "nodes", nodes)
+    "max_active_runs", flow.max_active_runs, "on_crash", flow.on_crash, "timeout", value.or_none(flow.timeout),
+    "nodes", nodes)
 end
 
 local function print_json(v) term.write(1, json.encode(v) .. "\n") end
@@ -173,7 +184,7 @@ function M.show(job)
     out(("catchup: %s, at most %d run%s at once"):format(flow.catchup, flow.max_active_runs,
       flow.max_active_runs == 1 and "" or "s"))
   end
-  if flow.timeout then out(("timeout: %gs"):format(flow.timeout)) end
+  if flow.timeout then out("timeout: " .. span(flow.timeout)) end
   if #flow.parameters > 0 then
     out("parameters:")
     for _, parameter in ipairs(flow.parameters) do out(require("command.operation").parameter_line(parameter)) end
@@ -189,6 +200,32 @@ function M.show(job)
   print_columns(job, rows)
   return 0
 end
+
+-- Pauses or resumes the schedule of the flow that the command line names.
+local function set_paused(job, method)
+  local name = job.words[2]
+  if not name then err.raise { code = 101, message = ("which flow? `dex-lua flow %s NAME`"):format(method) } end
+  local flow = definition.find(job.project, name)
+  if not flow.schedule then
+    err.raise { code = 616, message = ("the flow '%s' has no schedule"):format(name), file = flow.file,
+      line = flow.line }
+  end
+  local store, by = state.open(job.project.root), env.get "USER" or SOMEBODY
+  job.closers[#job.closers + 1] = function() store:close() end
+  store[method](store, flow.name, by)
+  job.report:log("info", ("%s: %s"):format(flow.name, next_of(flow, now(), method == "pause" and by or nil)))
+  return 0
+end
+
+--- `flow pause NAME`: its schedule starts nothing until it is resumed. A server hears of it at once.
+---@param job table
+---@return integer status
+function M.pause(job) return set_paused(job, "pause") end
+
+--- `flow resume NAME`: its schedule holds again.
+---@param job table
+---@return integer status
+function M.resume(job) return set_paused(job, "resume") end
 
 --- `flow next [NAME]`: the times that come, of one flow or of all, in their order.
 ---@param job table

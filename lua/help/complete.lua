@@ -126,6 +126,7 @@ local function arguments_of(command, given, set)
   end
   if command.name == "flow" and #given > 0 then
     local named = given[1] == "run" or given[1] == "show" or given[1] == "next" or given[1] == "history"
+      or given[1] == "pause" or given[1] == "resume"
     return named and #given == 1 and list(set, { "flow" }) or {}
   end
   if command.name == "run-operation" then return #given == 0 and list(set, { "macro" }) or {} end

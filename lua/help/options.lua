@@ -366,7 +366,7 @@ M.commands = {
     text = "Writes target/manifest.json, target/catalog.json and target/index.html, a page that needs no\n" ..
       "server: nodes with columns, tests, hooks, SQL and lineage.",
     examples = { "dex-lua docs generate", "dex-lua docs generate --no-compile --empty-catalog" } },
-  { name = "flow", args = "ls | show | next | run | rerun | cancel | mark | history ...",
+  { name = "flow", args = "ls | show | next | pause | resume | run | rerun | cancel | mark | history ...",
     summary = "List, show, run and take up flows (flows/*.yml)",
     options = sets({ "args", "arg", "yes", "from", "select", "dry-run", "output", "count", "no-hooks", "skip-hook",
       "threads", "lock" }, connection, logging),
@@ -376,6 +376,7 @@ M.commands = {
       "cancelled.",
     actions = { { "ls", "List the flows and when each runs next" },
       { "show NAME", "Its parameters, schedule and nodes" }, { "next [NAME]", "The coming times" },
+      { "pause NAME", "Its schedule starts nothing" }, { "resume NAME", "Its schedule holds again" },
       { "run NAME", "Run it, with arguments from --args or -a" },
       { "rerun ID", "Take up a run: from its failures, from a node (--from), or everything" },
       { "cancel ID", "End a run of another process" },

@@ -97,6 +97,19 @@ def test_a_flow_that_runs_holds_the_next_one_up(project):
         wait_until(lambda: runs(p)[1]["status"] == "success")
 
 
+def test_a_paused_flow_rests_until_it_is_resumed(project):
+    p = project({**MODEL, **flow("hourly", "schedule: {every: hour}", "catchup: latest")})
+    ran_until(p, "hourly", hours_ago(3))
+    p.run("flow pause hourly", env={"USER": "eve"}).ok().says("paused by eve")
+    p.run("flow ls").ok().says("paused by eve")
+    with serving(p) as server:
+        assert "due" not in server.text and not runs(p)
+        p.run("flow resume hourly").ok()
+        server.wait_for("flow hourly", ": success in")
+    assert [r["scheduled_for"] for r in runs(p)] == [hours_ago(0) * 1000000]
+    p.run("flow pause nothing").fails(2).says("there is no flow 'nothing'")
+
+
 def test_what_is_queued_can_be_cancelled_from_outside(project):
     p = project({**MODEL, **gated("slow", "schedule: {every: hour}", "catchup: latest")})
     path = gate(p, "slow")
