@@ -4,6 +4,7 @@
 #include <event2/listener.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -102,11 +103,22 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     loop_timer_start(&web->pause, pause_seconds);
 }
 
+/* Of the descriptors that this process may have, some stay for everything else. */
+static int most_connections(int wanted)
+{
+    enum { RESERVE = 100 };
+    struct rlimit most;
+    if (getrlimit(RLIMIT_NOFILE, &most) < 0 || most.rlim_cur == RLIM_INFINITY)
+        return wanted;
+    rlim_t left = most.rlim_cur > 2 * RESERVE ? most.rlim_cur - RESERVE : most.rlim_cur / 2;
+    return left < (rlim_t)wanted ? (int)left : wanted;
+}
+
 static void set_limits(struct web_limits *limits)
 {
     const struct web_limits given = *limits;
     limits->head = given.head ? given.head : HEAD_LIMIT;
-    limits->connections = given.connections > 0 ? given.connections : CONNECTIONS;
+    limits->connections = most_connections(given.connections > 0 ? given.connections : CONNECTIONS);
     limits->head_seconds = given.head_seconds > 0 ? given.head_seconds : 10;
     limits->body_seconds = given.body_seconds > 0 ? given.body_seconds : 30;
     limits->idle_seconds = given.idle_seconds > 0 ? given.idle_seconds : 60;

@@ -28,7 +28,7 @@ typedef void (*web_changed_fn)(void *arg);
 struct web_limits {
     size_t head;          /* bytes of a request's head: 16384 */
     size_t body;          /* bytes of its body: 0 is none */
-    int connections;      /* at one time: 1024 */
+    int connections;      /* at one time, as far as the system has descriptors: 1024 */
     double head_seconds;  /* for a head, from its first byte to its end: 10 */
     double body_seconds;  /* for the body: 30 */
     double idle_seconds;  /* between two requests on one connection: 60 */

@@ -58,10 +58,10 @@ class Document:
 class Served:
     """A server that runs; `token` is the owner's."""
 
-    def __init__(self, project, *args, port=0):
+    def __init__(self, project, *args, port=0, wrap=()):
         self.project = project
         self.running = project.start("serve", "--listen", f"127.0.0.1:{port}", "--no-schedules", *args,
-                                     stdout=subprocess.PIPE)
+                                     stdout=subprocess.PIPE, wrap=wrap)
         said = []
         for line in self.running.process.stdout:
             said.append(line.decode())

@@ -159,14 +159,22 @@ def test_addresses_that_are_wrong(served, path, status):
     assert answer.error["code"] in (670, 674, 676) and answer.error["message"]
 
 
-def test_many_connections(served):
-    """More than may be open at once: the others wait, and idle ones give way."""
-    idle = [served.raw(with_token(served, b"\r\n")) for _ in range(300)]
-    for s in idle:
-        assert s.recv(15) == b"HTTP/1.1 200 OK"
+def test_more_connections_than_there_may_be(project):
+    """Those that have waited longest for another request give way; who has not asked yet waits."""
+    p = project(FILES)
+    served = Served(p, wrap=("bash", "-c", 'ulimit -n 160; exec "$@"', "-"))
+    sockets = []
+    for _ in range(120):  # 80 at one time
+        sockets.append(served.raw(with_token(served, b"\r\n")))
+        assert sockets[-1].recv(15) == b"HTTP/1.1 200 OK"
     served.get("/api/status").ok()
-    for s in idle:
+    assert sum(served.is_open(s) for s in sockets) <= 80
+    assert served.is_open(sockets[-1]) and not served.is_open(sockets[0])
+    silent = [served.raw() for _ in range(100)]
+    for s in sockets + silent:
         s.close()
+    served.get("/api/status").ok()
+    assert served.stop() == 0
 
 
 @pytest.mark.san

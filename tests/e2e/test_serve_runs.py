@@ -1,4 +1,5 @@
 """What the API starts, and the events that tell of it."""
+import re
 import socket
 import time
 
@@ -221,6 +222,21 @@ def never_reads():
     yield connect
     for s in sockets:
         s.close()
+
+
+def test_a_slow_viewer_loses_nothing(serve, never_reads):
+    """It gets from the table what did not fit into its buffers."""
+    served = serve({**FILES, "operations/talk.py": "for i in range(3000):\n    print('x' * 1000)\n"})
+    slow = never_reads(served)
+    events = Events(served, "/api/events?after=0")
+    run = served.post("/api/operations/talk/runs").ok(201)["id"]
+    seen = events.until(ends(run))
+    assert sum(1 for _, kind, _ in seen if kind == "log") >= 3000
+    data = b""
+    while b"id: %d\n" % seen[-1][0] not in data[-300000:]:
+        data += slow.recv(65536)
+    assert [int(number) for number in re.findall(rb"^id: (\d+)\r?$", data, re.M)] == [number for number, _, _ in seen]
+    events.close()
 
 
 def test_a_viewer_that_never_reads(serve, never_reads):
