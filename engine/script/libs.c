@@ -15,6 +15,7 @@ static const luaL_Reg modules[] = {
     { "dex.csv", luaopen_dex_csv },
     { "dex.db", luaopen_dex_db },
     { "dex.debugger", luaopen_dex_debugger },
+    { "dex.draft", luaopen_dex_draft },
     { "dex.embed", luaopen_dex_embed },
     { "dex.env", luaopen_dex_env },
     { "dex.fs", luaopen_dex_fs },

@@ -12,6 +12,7 @@ int luaopen_dex_core(lua_State *L);
 int luaopen_dex_csv(lua_State *L);
 int luaopen_dex_db(lua_State *L);
 int luaopen_dex_debugger(lua_State *L);
+int luaopen_dex_draft(lua_State *L);
 int luaopen_dex_embed(lua_State *L);
 int luaopen_dex_env(lua_State *L);
 int luaopen_dex_fs(lua_State *L);

@@ -128,6 +128,7 @@ local function write(job, run)
   local results = table.move(run.node_results, 1, #run.node_results, 1, {})
   table.move(run.results, 1, #run.results, #results + 1, results)
   artifacts.run_results(job, results)
+  job.records:finish()
 end
 
 local function status_of(job, run)

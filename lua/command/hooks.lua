@@ -115,6 +115,7 @@ end
 local function run_hooks(job, node)
   local run = require("run").new(job)
   run.which = "run"
+  run:keep_records()
   local listed = wanted(job, run, node)
   local state = require("run.node").new_state(run, node)
   run:emit("run_start", { total = 0, lines = {}, nodes = {} })
@@ -138,8 +139,8 @@ local function run_hooks(job, node)
     end
   end)
   state.conn:release()
-  run:emit("run_end", { results = {}, hooks = run.hooks })
-  return { results = {}, hooks = run.hooks, failure = not ok and e or nil }
+  run:emit("run_end", { results = {} })
+  return { records = run.records, failure = not ok and e or nil }
 end
 
 -- Runs fn(...) as a task that Ctrl-C ends. May wait.
@@ -160,7 +161,7 @@ function actions.run(job)
   steps().connect(job)
   job.selected = { node.unique_id }
   local outcome = as_task(job, run_hooks, job, node)
-  require("report.artifacts").hook_results(job, outcome.hooks)
+  if outcome.records then outcome.records:finish() end
   if outcome.failure then
     if not err.is(outcome.failure) or outcome.failure.code < 200 then error(outcome.failure, 0) end
     job.report:failure(outcome.failure)

@@ -186,7 +186,7 @@ function M.write(job)
   M.write_manifest(job)
   local artifacts = require "report.artifacts"
   artifacts.run_results(job, job.outcome.results)
-  artifacts.hook_results(job, job.outcome.hooks)
+  job.outcome.records:finish()
   require("run.ledger").conclude(job)
 end
 

@@ -166,7 +166,8 @@ function M.new(run, task, opts)
   return { command = { name = opts.command }, given = given, words = {}, project = opts.project or base.project,
     pool = base.pool, connection = base.connection, report = opts.report or M.outlet(run, task),
     target_path = base.target_path, invocation_id = uuid(), started_at = time.now(), started = time.mono(), args = args,
-    closers = base.closers, lock_session = base.lock_session, private = base.private, selected = {},
+    closers = base.closers, records = base.records, lock_session = base.lock_session, private = base.private,
+    selected = {},
     before_commit = task and base.knows_transactions and note_transaction(run, task, opts.row_of) or nil }
 end
 

@@ -67,7 +67,10 @@ function M.new(opts)
   self.scheduled_text = self.scheduled_for and time.iso(self.scheduled_for / 1e6) or nil
   self.tasks, self.told, self.untold = tasks.of(self.flow), value.dict(), {}
   self.ready, self.granted, self.running = {}, {}, {}
-  self.results, self.hooks, self.node_results = {}, {}, {}
+  self.results, self.node_results = {}, {}
+  if not self.parent and self.job.given.write_json ~= false then
+    self.job.records = require("report.hook_results").new(self.job, self.mask)
+  end
   self.engine = require("run").new(engine_job.new(self, nil, { command = "flow" }))
   self.engine.invocation_id = self.id
   return self
@@ -97,7 +100,6 @@ function FlowRun:keep_results(outcome)
   local root = self.parent or self
   while root.parent do root = root.parent end
   for _, result in ipairs(outcome.results) do root.node_results[#root.node_results + 1] = result end
-  for _, hook in ipairs(outcome.hooks or {}) do root.hooks[#root.hooks + 1] = hook end
 end
 
 --- What an outer flow sees of this one: the results of its tasks by name.

@@ -1,6 +1,6 @@
 --- The artifacts in dbt's schemas (run_results.json version 6, sources.json 3, catalog.json 1, and the two that have
--- no version), and target/hook_results.json. Written by write-then-rename; lua/project/manifest.lua writes
--- manifest.json.
+-- no version). Written by write-then-rename; lua/project/manifest.lua writes manifest.json, and
+-- lua/report/hook_results.lua hook_results.json.
 
 local builtins = require "run.builtins"
 local core = require "dex.core"
@@ -117,43 +117,6 @@ function M.semantic_manifest(job)
   local content, warning = require("report.semantic_manifest").make(job.project)
   if warning then job.report:warning(warning) end
   write(job.target_path .. "/semantic_manifest.json", content)
-end
-
-local hook_fields = { "node", "name", "kind", "phase", "index", "place", "file", "line", "transaction", "try",
-  "started_at", "seconds", "rows", "status", "message", "sql" }
-
-local function hook_record(hook)
-  local record = dict()
-  for _, key in ipairs(hook_fields) do
-    local v = hook[key]
-    if key == "started_at" and v then v = time.iso(v) end
-    record[key] = value.or_none(v)
-  end
-  return record
-end
-
-local AT_ONCE = 1000 -- records in one piece of text
-
---- Writes hook_results.json: a record for every hook that ran, in order; in pieces, so that tens of thousands of them
--- are not in memory twice.
----@param job table of lua/pipeline.lua
----@param hooks table[] hook records of lua/run/hooks.lua
-function M.hook_results(job, hooks)
-  local path = job.target_path .. "/hook_results.json"
-  local beside = path .. ".new"
-  fs.mkdirs(path:match("^(.*)/"))
-  fs.write(beside, ('{"metadata": %s, "results": ['):format(secrets.encode(dict("generated_at", time.iso(time.now()),
-    "invocation_id", job.invocation_id, "dex_version", core.version))))
-  local texts = {}
-  for i, hook in ipairs(hooks) do
-    texts[#texts + 1] = (i > 1 and ", " or "") .. secrets.encode(hook_record(hook))
-    if #texts == AT_ONCE or i == #hooks then
-      fs.append(beside, table.concat(texts))
-      texts = {}
-    end
-  end
-  fs.append(beside, "]}")
-  fs.rename(beside, path)
 end
 
 return M

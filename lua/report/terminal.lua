@@ -46,11 +46,14 @@ function M.new(opts)
     block = 0,
     counts = {},
     hooks = {},
+    hook_count = 0,
     failures = {},
     done = 0,
     total = 0,
   }, Terminal)
 end
+
+local hook_limit = 60 -- hooks that went well are named in the summary while there are no more
 
 -- Kinds whose names are too long for their column.
 local short_kinds = { unit_test = "unit", ["function"] = "func", operation = "op", saved_query = "query",
@@ -245,12 +248,12 @@ function Terminal:on_run_start(data)
   end
 end
 
-function Terminal:on_node_start(data)
-  if self.level > levels.info or not self.live then return end
-  self.running[#self.running + 1] = { id = data.id, kind = data.kind, name = data.label, since = time.mono() }
 -- Work that came up on the way.
 function Terminal:on_more(data) self.total = self.total + data.count end
 
+function Terminal:on_node_start(data)
+  if self.level > levels.info or not self.live then return end
+  self.running[#self.running + 1] = { id = data.id, kind = data.kind, name = data.label, since = time.mono() }
 end
 
 function Terminal:on_node_end(result)
@@ -277,8 +280,19 @@ function Terminal:on_sql(data)
   if self.level == levels.debug then self:log("debug", ("%s: %s"):format(data.id, data.sql)) end
 end
 
+-- Those that the summary will name are kept: each that did not go well, and the others while they are few.
 function Terminal:on_hook_end(record)
-  self.hooks[#self.hooks + 1] = record
+  local bad = record.status ~= "success" or record.warned
+  self.hook_count = self.hook_count + 1
+  if bad or self.hook_count <= hook_limit then
+    self.hooks[#self.hooks + 1] = record
+  elseif self.hook_count == hook_limit + 1 then
+    local kept = {}
+    for _, one in ipairs(self.hooks) do
+      if one.status ~= "success" or one.warned then kept[#kept + 1] = one end
+    end
+    self.hooks = kept
+  end
   if self.level == levels.debug then
     self:log("debug", ("    hook %s %s %s %.3fs"):format(record.phase, record.name, record.status, record.seconds or 0))
   end
@@ -293,8 +307,6 @@ end
 
 -- The summary -------------------------------------------------------------------------------------
 
-local hook_limit = 60
-
 local function hook_row(self, record, name_width)
   local word = words[record.warned and record.status == "success" and "warn" or record.status]
     or { record.status, "grey" }
@@ -305,18 +317,12 @@ local function hook_row(self, record, name_width)
 end
 
 local function print_hooks(self)
-  if #self.hooks == 0 then return end
-  self:print("\nHooks that ran: " .. #self.hooks)
-  local shown = 0
-  for _, record in ipairs(self.hooks) do
-    local bad = record.status ~= "success" or record.warned
-    if bad or #self.hooks <= hook_limit then
-      self:print(hook_row(self, record, self.width - 31))
-      shown = shown + 1
-    end
-  end
-  if shown < #self.hooks then
-    self:print(("  and %d more that succeeded: target/hook_results.json has them all"):format(#self.hooks - shown))
+  if self.hook_count == 0 then return end
+  self:print("\nHooks that ran: " .. self.hook_count)
+  for _, record in ipairs(self.hooks) do self:print(hook_row(self, record, self.width - 31)) end
+  if #self.hooks < self.hook_count then
+    self:print(("  and %d more that succeeded: target/hook_results.json has them all"):format(self.hook_count
+      - #self.hooks))
   end
 end
 

@@ -404,7 +404,7 @@ local function finish(own, started, ok, e)
     end
   end
   if own.event and record.status == "success" and not record.message then return nil end
-  run.hooks[#run.hooks + 1] = record
+  if run.records then run.records:add(record) end
   run:emit("hook_end", record)
   return failed
 end

@@ -35,7 +35,7 @@ local opt = value.opt
 ---@field which string the command
 ---@field results table[] results in the order in which they ended
 ---@field by_id table<string, table> results by unique_id
----@field hooks dex.HookRecord[] records in the order in which the hooks ended
+---@field records table|nil where the records of hooks go (lua/report/hook_results.lua); nil when nobody reads them
 ---@field mask fun(text: string): string hides secrets
 ---@field cache table relations that exist (lua/run/cache.lua)
 local Run = {}
@@ -137,6 +137,13 @@ function Run:result_value(result)
   return view
 end
 
+--- The records of its hooks go into hook_results.json, which outcome.records writes at the end; those of a flow's runs
+--- into one file of the flow.
+function Run:keep_records()
+  if self.records or (self.job.given or {}).write_json == false then return end
+  self.records = require("report.hook_results").new(self.job, self.mask)
+end
+
 local function set_of(list)
   local set = {}
   for _, name in ipairs(list or {}) do set[name] = true end
@@ -161,7 +168,7 @@ function M.new(job)
     started_at = job.started_at, args = job.args, target_path = job.target_path, selected = job.selected or {},
     full_refresh = given.full_refresh, fail_fast = given.fail_fast, no_hooks = given.no_hooks,
     skip_hook = set_of(given.skip_hook), debugging = debugging(job),
-    results = {}, by_id = {}, unbuilt = {}, hooks = {}, slots = {}, folders = {},
+    results = {}, by_id = {}, records = job.records, unbuilt = {}, slots = {}, folders = {},
     views = setmetatable({}, { __mode = "k" }),
   }, Run)
   run.modules = hook_module.new(run.project)
@@ -304,8 +311,8 @@ local function outcome(run)
     run.events:drain() -- what it says belongs to the report
     run.events = nil
   end
-  run:emit("run_end", { results = run.results, hooks = run.hooks })
-  return { results = run.results, hooks = run.hooks, cancelled = run.cancelled }
+  run:emit("run_end", { results = run.results })
+  return { results = run.results, records = run.records, cancelled = run.cancelled }
 end
 
 local function run_operation(run)
@@ -354,10 +361,11 @@ end
 --- Runs what a job selected, or its operation. Raises only for what is wrong before any node starts: a hook
 -- file that does not load, a server that cannot be reached. May wait.
 ---@param job table project, selected, pool, given, command, report, target_path, ... of lua/pipeline.lua
----@return table outcome results, hooks, cancelled; for an operation rows
+---@return table outcome results, records, cancelled; for an operation rows
 function M.execute(job)
   lock.project(job)
   local run = M.new(job)
+  run:keep_records()
   if job.operation then return run_operation(run) end
   if job.macro_operation then return run_macro(run) end
   ledger.open(run)
@@ -442,6 +450,7 @@ end
 ---@return table outcome
 function M.compile(job)
   local run = M.new(job)
+  run:keep_records() -- none: what stands there is of another command
   run.nodes = {}
   local ids = {}
   for _, id in ipairs(job.selected) do
@@ -454,7 +463,7 @@ function M.compile(job)
   end)
   done()
   if not ok then error(e, 0) end
-  return { results = run.results, hooks = {} }
+  return { results = run.results, records = run.records }
 end
 
 --- What the database holds of the project. May wait.

@@ -48,6 +48,14 @@ local function of_environment(more)
   return values
 end
 
+local own_values
+
+-- Those of the environment alone. What commands start with is set before the first one is asked for.
+local function environment_values()
+  own_values = own_values or of_environment {}
+  return own_values
+end
+
 local function gather(project)
   local profile = project.profile or {}
   local more = table.move(profile.secrets or {}, 1, #(profile.secrets or {}), 1, {})
@@ -57,14 +65,14 @@ end
 
 -- A plain replacement: secrets are no patterns.
 local function replace(text, secret)
+  local at, stop = text:find(secret, 1, true)
+  if not at then return text end
   local out, from = {}, 1
-  while true do
-    local at, stop = text:find(secret, from, true)
-    if not at then break end
+  while at do
     out[#out + 1] = text:sub(from, at - 1)
     from = stop + 1
+    at, stop = text:find(secret, from, true)
   end
-  if from == 1 then return text end
   out[#out + 1] = text:sub(from)
   return table.concat(out, "*****")
 end
@@ -117,7 +125,7 @@ end
 --- The same for the secrets of the environment alone; nil when there is none.
 ---@return fun(text: string): string|nil
 function M.environment_masker()
-  local values = of_environment {}
+  local values = environment_values()
   return values[1] and masker(values) or nil
 end
 
@@ -144,7 +152,7 @@ end
 ---@return string
 function M.encode(content)
   local text = json.encode(content)
-  for _, secret in ipairs(of_environment {}) do
+  for _, secret in ipairs(environment_values()) do
     if text:find(secret, 1, true) then return json.encode(M.masked(content, M.environment_masker())) end
   end
   return text

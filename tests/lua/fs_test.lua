@@ -37,6 +37,36 @@ t.test("a write replaces a file, but never a device", function()
   fs.remove_tree(path "null")
 end)
 
+t.test("a draft takes its file's place at the end, or leaves it", function()
+  local draft = require "dex.draft"
+  local name = path "a/draft"
+  fs.write(name, "old")
+  local one = draft.new(name)
+  one:write "ne"
+  one:write "w"
+  t.eq(fs.read(name), "old")
+  one:publish()
+  t.eq(fs.read(name), "new")
+  t.raises(function() one:write "x" end, "published or dropped already")
+  one:drop()
+  local other = draft.new(name)
+  other:write "gone"
+  other:drop()
+  t.eq(fs.read(name), "new")
+  draft.new(name):write "collected"
+  collectgarbage()
+  for _, found in ipairs(fs.list(path "a")) do t.ok(not found:find "%.tmp$", found) end
+  fs.mkdirs(path "a/folder")
+  local never = draft.new(path "a/folder")
+  local ok, e = pcall(never.publish, never)
+  t.ok(not ok and e.code == 110 and e.file == path "a/folder")
+  fs.remove_tree(path "a/folder")
+  ok, e = pcall(draft.new, path "nothing/f")
+  t.ok(not ok and e.code == 110)
+  t.eq(fs.list(path "a"), { "b", "draft" })
+  fs.remove_tree(name)
+end)
+
 t.test("an update leaves a file alone that has the text already", function()
   local name = path "a/updated"
   for _, text in ipairs { "first", "the second is longer", "short", "", ("x"):rep(10000), ("x"):rep(9999) .. "y" } do
