@@ -118,8 +118,14 @@ end
 function actions.check(job)
   local store = open(job, { readonly = true })
   local problems = {}
-  for row in store.db:each "pragma integrity_check(20)" do
-    if row.integrity_check ~= "ok" then problems[#problems + 1] = row.integrity_check end
+  local ok, e = pcall(function()
+    for row in store.db:each "pragma integrity_check(20)" do
+      if row.integrity_check ~= "ok" then problems[#problems + 1] = row.integrity_check end
+    end
+  end)
+  if not ok then
+    if not err.is(e) or e.code ~= 653 then error(e, 0) end
+    problems[1] = e.message
   end
   for _, problem in ipairs(problems) do job.report:log("error", problem) end
   if #problems > 0 then
