@@ -16,6 +16,8 @@ static int depth_of(lua_State *L)
 {
     lua_Debug ar;
     int low = 0, high = 1;
+    if (!lua_getstack(L, 0, &ar))
+        return 0;
     while (lua_getstack(L, high, &ar)) {
         low = high;
         high *= 2;

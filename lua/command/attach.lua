@@ -82,7 +82,8 @@ end
 function M.run(job)
   local address, token = find(job)
   local host, port = attach.address(address, "attach")
-  local self = { stream = socket.connect(host, port), reader = new_reader() }
+  local self = { reader = new_reader() } -- input from a pipe is complete before anybody is kept waiting
+  self.stream = socket.connect(host, port)
   attach.send(self.stream, "token", token)
   attach.send(self.stream, "width", self.reader:width())
   function self.asked(prompt)

@@ -1,6 +1,12 @@
 """Breakpoints without a terminal: said in CI, waited at with --debug-listen, reached with attach."""
+import json
 import os
+import socket
 import stat
+
+import pytest
+from program import SLOW
+from terminal import Terminal
 
 FILES = {"hooks/h.lua": """
     return { f = function(hook)
@@ -22,6 +28,7 @@ def test_in_ci_it_is_said_and_goes_on(project):
     project(FILES).run("run").ok().says("breakpoint at hooks/h.lua:3", "1 ok")
 
 
+@pytest.mark.san
 def test_attach(project):
     p = project(FILES)
     run, port = listening(p)
@@ -32,6 +39,48 @@ def test_attach(project):
     p.run("attach", input="n\ncontinue\n").ok().says("the run has ended")
     run.finish().ok().says("1 ok")
     assert os.listdir(p.path(".dex/debug")) == []
+
+
+@pytest.mark.san
+def test_one_at_a_time(project):
+    p = project(FILES)
+    run, port = listening(p)
+    first = Terminal(p, "attach", port and f"127.0.0.1:{port}")
+    first.read_until("a post_hooks>")
+    p.run("attach", input="n = 7\ncontinue\n").fails(2).says("error 181", "somebody is attached already")
+    first.type("n\r")
+    while "\n1" not in first.raw.replace("\r", ""):
+        assert first._read(20)
+    assert run.process.poll() is None, "the second one has changed nothing"
+    first.type("\x04")
+    first.finish().ok()
+    p.run("attach", input="continue\n").ok().says("the run has ended")
+    run.finish().ok().says("1 ok")
+
+
+def test_two_at_once(project):
+    """Of two that come at the same moment one is let in, and the other is told."""
+    p = project(FILES)
+    run, port = listening(p)
+    token = p.read(".dex/debug", port).split()[1]
+    clients = [socket.create_connection(("127.0.0.1", int(port)), 20 * SLOW) for _ in range(2)]
+    for client in clients:
+        client.sendall((json.dumps({"token": token}) + "\n").encode())
+    streams = [client.makefile("rw") for client in clients]
+    first = [json.loads(stream.readline()) for stream in streams]
+    assert sorted(key for message in first for key in message) == ["refused", "welcome"]
+    inside = streams[0 if "welcome" in first[0] else 1]
+    said = [json.loads(inside.readline())]
+    while "prompt" not in said[-1]:
+        said.append(json.loads(inside.readline()))
+    assert any("breakpoint in post-hook" in message.get("text", "") for message in said)
+    inside.write('{"line": "continue"}\n')
+    inside.flush()
+    assert "the run has ended" in [json.loads(line).get("bye") for line in inside]
+    for stream, client in zip(streams, clients):
+        stream.close()
+        client.close()
+    run.finish().ok().says("1 ok")
 
 
 def test_only_this_machine(project):
