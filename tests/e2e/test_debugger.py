@@ -140,6 +140,9 @@ def test_failing_hook_is_edited_and_run_again(project):
     assert 'relation "dev.lug" does not exist' in t.raw and "hooks/audit.lua:8" in t.raw
     assert "1 | insert into dev.lug values ($1, 2)" in screen and "The transaction is open" in screen
     t.ask("note.n", "\n1", "plain post_hooks>")
+    t.ask("twice = 40", "plain post_hooks>")
+    t.ask("twice + limit - rows", "\n42", "plain post_hooks>")
+    t.ask("locals", "twice", "= 40", "limit", "(upvalue)", "plain post_hooks>")
     t.ask("error.sqlstate", "42P01", "plain post_hooks>")
     t.ask("select n from dev.plain;", "\n1", "plain post_hooks>")
     t.ask("step", "it has failed", "plain post_hooks>")
