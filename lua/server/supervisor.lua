@@ -55,20 +55,13 @@ local function short(id) return id:sub(1, 8) end
 
 -- What runs ----------------------------------------------------------------------------------------------
 
--- How many runs of a flow there are, by whomever they were started; sub-flows belong to the flow that runs them.
-local function active(self, name)
-  local ids, n = {}, 0
-  local function add(id)
-    if not ids[id] then
-      ids[id] = true
-      n = n + 1
-    end
-  end
-  for _, row in ipairs(self.store:runs { kind = "flow", name = name, status = "running", limit = 1000 }) do
-    if not row.parent_id and process.lives(row) ~= false then add(row.id) end
-  end
-  for id, run in pairs(self.running) do
-    if run.kind == "flow" and run.name == name then add(id) end
+-- How many other runs of its flow there are, by whomever they were started. A queued one that has a beginning is about
+-- to run; sub-flows belong to the flow that runs them.
+local function active(self, entry)
+  local n = 0
+  for _, row in ipairs(self.store:runs { kind = "flow", name = entry.name, open = true, limit = 1000 }) do
+    local runs = row.status == "running" or row.started_at ~= nil
+    if runs and row.id ~= entry.id and not row.parent_id and process.lives(row) ~= false then n = n + 1 end
   end
   return n
 end
@@ -78,8 +71,14 @@ local function limit_of(self, name)
   return flow and flow.max_active_runs or 1
 end
 
-local function has_room(self, entry)
-  return entry.kind ~= "flow" or active(self, entry.name) < limit_of(self, entry.name)
+-- Whether it may run now; from then on it counts as one that does, for other servers, too.
+local function take_place(self, entry)
+  if entry.kind ~= "flow" then return true end
+  return self.store:batch(function()
+    if active(self, entry) >= limit_of(self, entry.name) then return false end
+    self.store:set_run(entry.id, "queued", { started_at = state.now() })
+    return true
+  end)
 end
 
 -- The last lines that a child has printed, for one that could not say more.
@@ -218,10 +217,13 @@ function Supervisor:pump()
   if self.stopping then return end
   local i = 1
   while self.queue[i] and self.count < self.max_runs do
-    if has_room(self, self.queue[i]) then
-      local entry = table.remove(self.queue, i)
-      local row = self.store:run(entry.id)
-      if row and row.status == "queued" then spawn(self, entry) end
+    local entry = self.queue[i]
+    local row = self.store:run(entry.id)
+    if not row or row.status ~= "queued" then
+      table.remove(self.queue, i)
+    elseif take_place(self, entry) then
+      table.remove(self.queue, i)
+      spawn(self, entry)
     else
       i = i + 1
     end
