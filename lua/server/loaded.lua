@@ -97,6 +97,7 @@ function Loaded:get()
   if not ok then
     self.project = nil
     self.failure, self.failed_at = err.wrap(e), time.mono()
+    if self.failure.code < 900 then self.failure.status = 409 end -- the request may be right
     error(self.failure, 0)
   end
   return self.project

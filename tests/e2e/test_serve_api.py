@@ -229,8 +229,8 @@ def test_files_change(serve):
     assert answer.ok()["source_code"] == "select 2 as two" and answer.json["compiled_code"] == "select 2 as two"
     assert served.get("/api/nodes/model.shop.extra/preview").error["message"] == "extra is not built yet"
     served.project.write({"models/extra.sql": "select {{ ref('nowhere') }}"})
-    answer = until(served, "/api/nodes/model.shop.extra", 422)
-    assert answer.status == 422 and answer.error["file"] == "models/extra.sql" and answer.error["line"] == 1
+    answer = until(served, "/api/nodes/model.shop.extra", 409)
+    assert answer.status == 409 and answer.error["file"] == "models/extra.sql" and answer.error["line"] == 1
     status = served.get("/api/status").ok()  # the rest of the page works on
     assert "nowhere" in status["project_problem"] and status["counts"] is None
     assert served.get("/api/runs").ok()["items"]
