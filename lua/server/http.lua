@@ -81,10 +81,15 @@ local function check_who(self, request)
   return who
 end
 
+-- What was done is done: that it cannot be written down is told in the log.
 local function add_audit(self, route, who, params, failure)
-  self.store:add_audit { who = who.name, role = who.role, action = route.audit, subject = route.subject and
-    params[route.subject] or nil, outcome = failure and "refused" or "accepted",
+  local entry = { who = who.name, role = who.role, action = route.audit,
+    subject = route.subject and params[route.subject] or nil, outcome = failure and "refused" or "accepted",
     data = failure and { code = failure.code, message = self:mask(failure.message) } or nil }
+  local ok, e = pcall(self.store.add_audit, self.store, entry)
+  if not ok then
+    self.report:log("error", ("the audit log lacks '%s' by %s: %s"):format(route.audit, who.name, tostring(e)))
+  end
 end
 
 -- Calls a handler for somebody who may. Gives what the route gives.
