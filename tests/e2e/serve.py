@@ -15,11 +15,11 @@ MINUTE, HOUR = 60, 3600
 class Serve:
     """A server of a project. Its lines are read as they come."""
 
-    def __init__(self, project, *args, **options):
+    def __init__(self, project, *args, command=("serve", "--no-page"), **options):
         self.project = project
         # what goes to standard error, too; a limit on the size of files is an error, not a signal
         both = ("sh", "-c", 'trap "" XFSZ; exec "$0" "$@" 2>&1')
-        self.running = project.start("serve", "--no-page", *args, stdout=subprocess.PIPE, wrap=both, **options)
+        self.running = project.start(*command, *args, stdout=subprocess.PIPE, wrap=both, **options)
         self.process = self.running.process
         self.text = ""
 

@@ -257,6 +257,20 @@ def test_a_unit_file(project):
         assert path not in done.stdout + done.stderr, done.stderr
 
 
+def test_ui_opens_the_page_and_runs_no_schedules(project):
+    p = project({**MODEL, **flow("hourly", "schedule: {every: hour}", "catchup: latest"),
+                 "browser": '#!/bin/sh\ncat "$1" > seen.new && mv seen.new seen\n'})
+    os.chmod(p.path("browser"), 0o755)
+    ran_until(p, "hourly", hours_ago(3))
+    server = Serve(p, "--listen", "127.0.0.1:0", command=("ui",), env={"BROWSER": p.path("browser")})
+    server.wait_for("schedules are off", "the page is at http://127.0.0.1:")
+    wait_until(lambda: p.exists("seen"))
+    assert "#token=" in p.read("seen") and "token=" not in server.text
+    p.run("ui", "--no-open", "--listen", server.text.split("http://")[1].split("/")[0]).fails(2).says("error 110", "--listen")
+    server.stop().ok()
+    assert not runs(p)
+
+
 def test_flows_are_listed_and_shown(project):
     p = project({**MODEL, **flow("nightly", "schedule: {every: day, at: 12:30}", "time_zone: Europe/Berlin"),
                  **flow("by_hand", "description: Now and then", "parameters: {day: date}")})
