@@ -82,7 +82,7 @@ WantedBy=multi-user.target
 
 -- A word of a command line as a unit file quotes it.
 local function quoted(word)
-  word = word:gsub("[\\\"]", "\\%0"):gsub("%%", "%%%%"):gsub("%$", "$$$$")
+  word = word:gsub("[\\\"]", "\\%0"):gsub("%%", "%%%%"):gsub("%$", "$$")
   return word:find "[%s'\"\\;]" and '"' .. word .. '"' or word
 end
 

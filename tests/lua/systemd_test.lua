@@ -13,7 +13,7 @@ end
 test("words of the command are quoted as systemd reads them", function()
   eq(exec_of("/usr/bin/dex-lua", "serve", "--target", "prod"), "/usr/bin/dex-lua serve --target prod")
   eq(exec_of("/opt/my tools/dex-lua", "--vars", "{a: 'b'}"), [["/opt/my tools/dex-lua" --vars "{a: 'b'}"]])
-  eq(exec_of("dex-lua", 'say "x"', "100%", "$HOME", "a\\b"), [[dex-lua "say \"x\"" 100%% $$HOME a\\b]])
+  eq(exec_of("dex-lua", 'say "x"', "100%", "$HOME", "a\\b"), [[dex-lua "say \"x\"" 100%% $$HOME "a\\b"]])
 end)
 
 test("the other settings", function()
