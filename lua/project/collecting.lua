@@ -26,4 +26,10 @@ function M.check(i)
   if i % 256 == 0 and collectgarbage("count") > LIMIT then collectgarbage("restart") end
 end
 
+--- Collects what is garbage by now, and lets the collector work again: for a load that holds little for long.
+function M.wake()
+  collectgarbage()
+  collectgarbage("restart")
+end
+
 return M

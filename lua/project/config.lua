@@ -220,18 +220,8 @@ local function finish(config, kind)
   end
 end
 
---- Works out the config of a node.
----@param project table
----@param kind string resource type
----@param package dex.Package
----@param fqn string[]
----@param own dex.Level[] levels of properties file and config() calls
----@return table config dict with dbt's keys
----@return table<string, dex.Hook[]> hooks by phase
----@return table unrendered dict: what was written, level over level
-function M.of(project, kind, package, fqn, own)
+local function make(project, kind, package, levels, own)
   local config = build.config(kind)
-  local levels = M.levels(project, kind, package, fqn, own)
   local unrendered = value.dict()
   for _, level in ipairs(levels) do
     if kind == "source" then merge.source_level(config, level.settings) else merge.level(config, level.settings) end
@@ -252,6 +242,23 @@ function M.of(project, kind, package, fqn, own)
       tostring(config.materialized)) }
   end
   return config, found, unrendered
+end
+
+--- Works out the config of a node.
+---@param project table
+---@param kind string resource type
+---@param package dex.Package
+---@param fqn string[]
+---@param own dex.Level[] levels of properties file and config() calls
+---@return table config dict with dbt's keys
+---@return table<string, dex.Hook[]> hooks by phase
+---@return table unrendered dict: what was written, level over level
+function M.of(project, kind, package, fqn, own)
+  local levels = M.levels(project, kind, package, fqn, own)
+  if project.share and own[1] == nil and package == project.packages[1] then
+    return project.share:config_of(levels, kind, function() return make(project, kind, package, levels, own) end)
+  end
+  return make(project, kind, package, levels, own)
 end
 
 -- Whether any setting stands below a mapping of the project file.

@@ -122,16 +122,16 @@ local function flat_values(args)
   local parts = {}
   for _, name in ipairs(names) do
     local v = args[name]
-    local items = { v }
-    if value.is_dict(v) then
-      items = {}
-      for _, item in pairs(v) do items[#items + 1] = item end
+    if name == "model" then
+      goto continue
+    elseif value.is_dict(v) then
+      for _, item in pairs(v) do parts[#parts + 1] = printing.str(item) end
     elseif value.is_list(v) or value.is_tuple(v) then
-      items = v
+      for _, item in ipairs(v) do parts[#parts + 1] = printing.str(item) end
+    else
+      parts[#parts + 1] = type(v) == "string" and v or printing.str(v)
     end
-    if name ~= "model" then
-      for _, item in ipairs(items) do parts[#parts + 1] = printing.str(item) end
-    end
+    ::continue::
   end
   return parts
 end

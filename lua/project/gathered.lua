@@ -22,10 +22,12 @@ local value = require "jinja.value"
 ---@field files userdata[] of the processes
 ---@field columns table<string, table> row -> value; absent ones are false
 ---@field rows table<string, integer> unique_id -> row, of the nodes that are in the project
+---@field in_json table<string, string> texts as JSON has them, of those that come again and again
 ---@field edges table<integer, table> row -> depends_on.nodes, which is empty until refs are resolved
 local M = {}
 M.__index = M
 
+local concat = table.concat
 local list, opt, ORDER = value.list, value.opt, value.ORDER
 
 local LEAST = 400 -- files from which on more than one process is worth while
@@ -81,10 +83,24 @@ end
 
 local hole_counts = { seed = 0, model = 2 }
 
+local function in_json(texts, known)
+  if #texts == 0 then return "[]" end
+  local found = {}
+  for i, text in ipairs(texts) do
+    local as_json = known[text]
+    if not as_json then
+      as_json = json.encode(text)
+      known[text] = as_json
+    end
+    found[i] = as_json
+  end
+  return "[" .. concat(found, ", ") .. "]"
+end
+
 -- The texts for the holes of a node (share.holes), in JSON.
 function M:fillings(row)
   local n = hole_counts[self.columns.resource_type[row]] or 1
-  return n, n > 0 and json.encode(self.edges[row]), n > 1 and json.encode(self.keys[row])
+  return n, n > 0 and in_json(self.edges[row], self.in_json), n > 1 and in_json(self.keys[row], self.in_json)
 end
 
 -- The node of a row.
@@ -106,6 +122,8 @@ function M:info(project, row, node)
 end
 
 local absent = { source_name = true } -- which members of other groups have
+local lists = { tags = true, refs = true, sources = true, functions = true, metrics = true }
+local nothing = list() -- in the place of every empty one of these
 
 --- See lua/project/members.lua.
 ---@param project table
@@ -123,8 +141,8 @@ function M:reader(project)
     local column = columns[field]
     if column then
       local v = column[at]
-      if v == false and field ~= "checked" then return nil end
-      return v
+      if v ~= false or field == "checked" then return v end
+      return lists[field] and nothing or nil
     end
     if not absent[field] then return nodes[current][field] end
   end })
@@ -373,8 +391,8 @@ local function note_rest(self, project, summaries)
 end
 
 local function new(files, columns, keys, firsts)
-  local self = setmetatable({ files = files, columns = columns, keys = keys, firsts = firsts, rows = {}, edges = {},
-    late = {}, stale = {}, has_secret = false }, M)
+  local self = setmetatable({ files = files, columns = columns, keys = keys, firsts = firsts, rows = {},
+    edges = {}, in_json = {}, late = {}, stale = {}, has_secret = false }, M)
   for row, kind in ipairs(columns.resource_type) do
     if kind ~= "seed" then self.edges[row] = list() end
   end

@@ -294,7 +294,10 @@ local function resolve(project, node, dropped, target_of)
       return report(project, node, unresolved_ref(project, node, ref, disabled, packages), dropped)
     end
     local target = target_of(id)
-    if target.access ~= "public" then check_access(project, node, target) end
+    local access = target.access
+    if access == "private" or access == "protected" and target.package_name ~= from then
+      check_access(project, node, target)
+    end
     if not seen[id] then
       seen[id] = true
       list[#list + 1] = id
@@ -305,10 +308,11 @@ end
 -- The functions and metrics that a node refers to, as lists of a name or of a package and a name.
 local function resolve_others(project, node, dropped)
   local list, seen = node.depends_on.nodes, {}
-  if not list then return end
+  local functions, metrics = opt(node.functions) or {}, opt(node.metrics) or {}
+  if not list or #functions + #metrics == 0 then return end
   for _, id in ipairs(list) do seen[id] = true end
-  for _, pair in ipairs { { "function", opt(node.functions) }, { "metric", opt(node.metrics) } } do
-    for _, words in ipairs(pair[2] or {}) do
+  for _, pair in ipairs { { "function", functions }, { "metric", metrics } } do
+    for _, words in ipairs(pair[2]) do
       local target, disabled, names = M.find_other(project, pair[1], node.package_name, words[#words],
         words[2] and words[1])
       if not target then

@@ -211,6 +211,7 @@ local function load(opts)
     cache.forget()
     error(result, 0)
   end
+  if project.stored then collecting.wake() end
   if key then kept, project.not_kept = cache.save(project, key, result) end
   if not kept and project.stored then kept = cache.set_aside(project, result) end
   if kept then

@@ -124,10 +124,12 @@ local generated = { "database", "schema", "alias" }
 ---@param project table
 ---@param node table
 function M.apply(project, node)
-  local config = node.config
-  for _, part in ipairs(generated) do
-    local custom = opt(config[part])
-    local macro = generator(project, part, node.package_name)
+  local config, package = node.config, node.package_name
+  local known = project.name_macros[package] or {}
+  for i = 1, #generated do
+    local part = generated[i]
+    local custom, macro = opt(config[part]), known[part]
+    if macro == nil then macro = generator(project, part, package) end
     if macro then
       node[part] = call(project, macro, part, custom, node)
     else

@@ -10,6 +10,7 @@
 local asked = require "project.asked"
 local cache = require "dex.cache"
 local checks = require "project.checks"
+local collecting = require "project.collecting"
 local config = require "project.config"
 local data_tests = require "project.data_tests"
 local docs = require "project.docs"
@@ -191,6 +192,7 @@ end
 
 -- Renders the descriptions of a node; whether that is done now. A test may yet be left out, whose description stays.
 function M:describe(node, info)
+  if node.description == "" and #node.columns == 0 then return true end
   if node.resource_type == "test" and docs.is_rendered(node.description) then return false end
   local project = self.project
   local own = project.problems
@@ -218,33 +220,40 @@ function M.holes(node)
   return { node.depends_on.nodes, node.resource_type == "model" and node.primary_key or nil }
 end
 
--- Writes a node and what stands beside it, and notes what the parent has to know.
+-- A list that is not empty, else false: most are.
+local function some(items) return items and #items > 0 and items or false end
+
+-- Notes what the parent has to know of a node: false where there is nothing.
+function M:note(node, info, place, number, disabled, described, at)
+  local c, n, kind = self.columns, #self.keys + 1, node.resource_type
+  local is_model = kind == "model"
+  c.id[n], c.resource_type[n], c.place[n], c.number[n], c.at[n] = node.unique_id, kind, place, number, at
+  c.name[n], c.package_name[n], c.fqn[n], c.tags[n] = node.name, node.package_name, node.fqn, some(node.tags)
+  c.original_file_path[n], c.relation_name[n] = node.original_file_path, opt(node.relation_name) or false
+  c.patch_path[n], c.group[n] = opt(node.patch_path) or false, opt(node.group) or false
+  c.version[n], c.latest_version[n] = opt(node.version) or false, opt(node.latest_version) or false
+  c.access[n], c.attached_node[n] = node.access or false, opt(node.attached_node) or false
+  c.spine[n] = is_model and (opt(node.time_spine) ~= nil or node.name == members.LEGACY_SPINE)
+  c.checked[n], c.described[n], c.disabled[n] = checks.concerns(node), described, disabled
+  c.file[n] = is_model and info.file or false
+  c.refs[n], c.sources[n] = some(refs_of(node)), some(node.sources)
+  c.functions[n], c.metrics[n] = some(node.functions), some(node.metrics)
+  self.keys[n] = is_model and primary_keys.declared(node) or false
+end
+
+-- Writes a node and what stands beside it.
 function M:pack(node, info, place, number, disabled)
   local id = node.unique_id
   if not disabled and self.seen[id] and not self.seen[id].disabled then unfit("two nodes have the same name") end
   self.seen[id] = { group = node.group, disabled = disabled or nil }
-  local row = { id = id, place = place, number = number, disabled = disabled, checked = checks.concerns(node),
-    described = disabled or self:describe(node, info), refs = refs_of(node) }
-  row.spine = node.resource_type == "model" and (opt(node.time_spine) ~= nil or node.name == members.LEGACY_SPINE)
-  row.file = node.resource_type == "model" and info.file or false
-  local key = node.resource_type == "model" and primary_keys.declared(node) or false
+  local described = disabled or self:describe(node, info)
   primary_keys.note(self.by_model, node, not disabled)
-  local holes = M.holes(node)
-  local pieces = { json.encode(node, { exact = true, holes = holes }) }
-  for i, piece in ipairs(pieces) do
-    local at = self:write(piece)
-    if i == 1 then row.at = at end
-  end
+  local first, second, third = json.encode(node, { exact = true, holes = M.holes(node) })
+  local at = self:write(first)
+  if second then self:write(second) end
+  if third then self:write(third) end
   self.writer:add(json.encode(stored.info_of(info, node), exact))
-  for _, name in ipairs(columns) do
-    local v = row[name]
-    if v == nil then v = opt(node[name]) end
-    if v == nil then v = false end
-    local column = self.columns[name]
-    column[#column + 1] = v
-  end
-  local keys = self.keys
-  keys[#keys + 1] = key
+  self:note(node, info, place, number, disabled, described, at)
 end
 
 -- Takes what has come into the project since the last call.
@@ -273,12 +282,14 @@ end
 
 function M:load_tests()
   for s, section in ipairs(tested) do
-    for _, entry in ipairs(self.entries[section]) do
+    local entries = self.entries[section]
+    for i, entry in ipairs(entries) do
       local at = self.places[entry]
       local place = M.place("tests", s, at[1], at[2])
       self.project.problems:at(place)
       data_tests.load_entry(self.project, entry)
       self:take(place, 0)
+      entries[i], self.places[entry] = false, nil -- it is needed no more
     end
   end
 end
@@ -325,10 +336,28 @@ function M:summary()
   return found
 end
 
+--- The config of a node that says nothing itself is that of its folder: nothing changes it before it is written.
+---@param levels dex.Level[] of the folder
+---@param kind string
+---@param make fun(): table, table, table
+---@return table config
+---@return table hooks
+---@return table unrendered
+function M:config_of(levels, kind, make)
+  local by_kind = self.configs[levels] or {}
+  self.configs[levels] = by_kind
+  local known = by_kind[kind]
+  if known then return known[1], known[2], known[3] end
+  local config_made, hooks, unrendered = make()
+  if next(hooks) == nil then by_kind[kind] = { config_made, hooks, unrendered } end
+  return config_made, hooks, unrendered
+end
+
 local function new(project, plan, common, writer)
   local self = setmetatable({ project = project, plan = plan, common = common, number = common:number(),
     writer = writer, entries = {}, places = {}, numbers = {}, columns = {}, keys = list(), seen = {}, by_model = {},
-    mixed = list(), missing = list(), late = problems.new(), secrets = secrets.known(project), has_secret = false }, M)
+    configs = {}, mixed = list(), missing = list(), late = problems.new(), secrets = secrets.known(project),
+    has_secret = false }, M)
   for i, candidate in ipairs(plan.found.list) do self.numbers[candidate] = i end
   for _, section in ipairs(properties.sections) do self.entries[section] = {} end
   for _, name in ipairs(columns) do self.columns[name] = list() end
@@ -344,8 +373,7 @@ end
 ---@param writers userdata[] of the files, by the processes' numbers
 function M.work(project, plan, common, writers)
   local writer = writers[common:number()]
-  collectgarbage("restart")
-  collectgarbage("generational")
+  collecting.wake() -- what is written is garbage
   cache.watch()
   asked.begin()
   local self = new(project, plan, common, writer)
