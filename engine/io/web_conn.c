@@ -37,6 +37,7 @@ struct web_conn {
     int closes;                  /* after this answer */
     int ended;                   /* the client sends no more */
     int used;                    /* it has sent a request before */
+    size_t seen;                 /* bytes of a head in which its end was looked for */
     char peer[INET6_ADDRSTRLEN];
 };
 
@@ -353,6 +354,7 @@ static void take_head(struct web_conn *conn, size_t length)
     request->conn = conn;
     conn->request = request;
     conn->used = 1;
+    conn->seen = 0;
     conn->state = CONN_BODY;
     struct web_head *head = &request->head;
     int refused = web_head_read(request->text, length, head);
@@ -379,11 +381,15 @@ static void look_for_head(struct web_conn *conn)
     while (length >= 2 && evbuffer_copyout(in, first, 2) == 2 && memcmp(first, "\r\n", 2) == 0) {
         evbuffer_drain(in, 2); /* some send an empty line after a body */
         length -= 2;
+        conn->seen = 0;
     }
     if (length == 0)
         return;
     evbuffer_copyout(in, first, 1);
-    struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
+    struct evbuffer_ptr from; /* what comes byte by byte is not looked through each time */
+    evbuffer_ptr_set(in, &from, conn->seen > 3 ? conn->seen - 3 : 0, EVBUFFER_PTR_SET);
+    struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, &from);
+    conn->seen = length;
     if (end.pos >= 0 && (size_t)end.pos + 4 <= limit) {
         take_head(conn, (size_t)end.pos + 4);
         return;
@@ -392,7 +398,7 @@ static void look_for_head(struct web_conn *conn)
         refuse(conn, evbuffer_search(in, "\r\n", 2, NULL).pos < 0 ? 414 : 431);
     else if ((first[0] < 'A' || first[0] > 'Z') && first[0] != '\r')
         refuse(conn, 400); /* not even HTTP */
-    else if (evbuffer_search(in, "\n\n", 2, NULL).pos >= 0)
+    else if (evbuffer_search(in, "\n\n", 2, &from).pos >= 0)
         refuse(conn, 400); /* this head will never end as it should */
     else if (conn->state == CONN_IDLE)
         wait_for(conn, CONN_HEAD, conn->server->limits.head_seconds);
