@@ -26,7 +26,7 @@ end
 auth.write_private(dir, "tokens.json", ('{"tokens": [{"name": "t", "role": "run", "created_at": "", "sha256": "%s"}]}')
   :format(hash.sha256(TOKEN)))
 
-local store = state.open(dir)
+local store = state.open(dir, { durable = false })
 local run = store:create_run { id = "00000000-0000-4000-8000-000000000000", kind = "flow", name = "f" }
 store:add_tasks(run, { { name = "t", kind = "transformation" }, { name = "o", kind = "operation", needs = { "t" } } })
 
