@@ -73,6 +73,7 @@ def test_breakpoint_in_a_hook(project):
     assert p.db.rows("select n from dev.log") == ["107"], "what was set is what the hook went on with"
 
 
+@pytest.mark.san
 def test_stepping(project):
     p = project(FILES)
     t = Prompt(p, "run --select plain")
@@ -107,6 +108,7 @@ def test_stepping_goes_on_behind_a_line_that_takes_seconds(project):
     t.finish().ok()
 
 
+@pytest.mark.san
 def test_breakpoint_in_a_macro(project):
     p = project(FILES)
     t = Prompt(p, "run --select priced")
@@ -133,6 +135,7 @@ FAILING = HOOK.replace("breakpoint()", "local note = { n = rows }").replace("dev
                                                                               "dev.lug values ($1, 2)")
 
 
+@pytest.mark.san
 def test_failing_hook_is_edited_and_run_again(project):
     p = project({**FILES, "hooks/audit.lua": FAILING})
     t = Prompt(p, "run --select plain --debug-hooks")

@@ -225,6 +225,7 @@ def test_ctrl_c_cancels_the_query_on_the_server(prompt):
     p.leave()
 
 
+@pytest.mark.san
 def test_ctrl_c_ends_loops_that_never_wait(prompt):
     p = prompt()
     for code in ("while true do end", "while true do pcall(function() while true do end end) end",
