@@ -6,7 +6,7 @@ from window import Keys
 STATUS = ".view-head .badge"
 
 
-def test_an_operation_from_its_form_to_its_result(window, serve):
+def test_an_operation_from_its_form_to_its_result(serve, window):
     served = serve(FILES)
     served.project.run("build", "--exclude", "tag:broken").ok()
     one = window(served).open("/operations/report%2Fcustomers")
@@ -31,7 +31,7 @@ def test_an_operation_from_its_form_to_its_result(window, serve):
     assert one.field("password").get_attribute("value") == ""
 
 
-def test_an_operation_that_asks(window, serve):
+def test_an_operation_that_asks(serve, window):
     one = window(serve(FILES)).open("/operations/maintenance%2Fempty")
     one.press("Run", ".form-panel")
     one.sees("Empty the table of orders?", where="dialog")
@@ -45,7 +45,7 @@ def test_an_operation_that_asks(window, serve):
     one.sees("emptied", where=".this-run")
 
 
-def test_the_servers_complaint_stands_at_its_field(window, serve):
+def test_the_servers_complaint_stands_at_its_field(serve, window):
     files = {**FILES, "operations/day.sql": "{{ config(parameters=[{'name': 'day', 'type': 'timestamp', 'required': true}]) }} "
                                             "select '{{ args.day }}' as day"}
     one = window(serve(files)).open("/operations/day")
@@ -55,7 +55,7 @@ def test_the_servers_complaint_stands_at_its_field(window, serve):
     assert one.js("return document.querySelector('[name=day]').getAttribute('aria-invalid')") == "true"
 
 
-def test_a_flow_is_started_watched_and_cancelled_by_two_viewers(window, serve):
+def test_a_flow_is_started_watched_and_cancelled_by_two_viewers(serve, window):
     served = serve(FILES)
     one, two = window(served).open("/flows/long"), window(served).open("/")
     two.sees("Nothing runs at the moment.")
@@ -73,7 +73,7 @@ def test_a_flow_is_started_watched_and_cancelled_by_two_viewers(window, serve):
     served.project.db.wait_for_nobody()
 
 
-def test_cancel_is_asked_for(window, serve):
+def test_cancel_is_asked_for(serve, window):
     served = serve(FILES)
     one = window(served).open("/flows/long")
     one.press("Start")
@@ -85,7 +85,7 @@ def test_cancel_is_asked_for(window, serve):
     one.sees("cancelled", where=STATUS)
 
 
-def test_rerun_from_failure(window, serve):
+def test_rerun_from_failure(serve, window):
     served = serve(FILES)
     served.project.run("flow", "run", "fragile").fails()
     one = window(served).open("/runs")
@@ -103,7 +103,7 @@ def test_rerun_from_failure(window, serve):
     assert started["look"] and not (started["first"] and started["first"] > run["started_at"])
 
 
-def test_a_failed_task_is_marked_as_done(window, serve):
+def test_a_failed_task_is_marked_as_done(serve, window):
     served = serve(FILES)
     served.project.run("flow", "run", "fragile").fails()
     one = window(served).open("/runs")
@@ -114,7 +114,7 @@ def test_a_failed_task_is_marked_as_done(window, serve):
     one.until("[...document.querySelectorAll('.task-row')].some(r => r.innerText.includes('look') && r.querySelector('.s-success'))")
 
 
-def test_a_schedule_is_paused_for_everybody(window, serve):
+def test_a_schedule_is_paused_for_everybody(serve, window):
     served = serve(FILES)
     one, two = window(served).open("/flows/nightly"), window(served).open("/flows")
     two.until("[...document.querySelectorAll('.flow-row')].some(r => r.innerText.includes('nightly') && r.innerText.includes(' · in '))")
@@ -127,7 +127,7 @@ def test_a_schedule_is_paused_for_everybody(window, serve):
     one.sees("pause", "resume", "owner")
 
 
-def test_a_build_from_a_node(window, serve):
+def test_a_build_from_a_node(serve, window):
     served = serve(FILES)
     one = window(served).open("/nodes/seed.shop.raw_orders")
     one.press("Build with all behind")
@@ -144,7 +144,7 @@ def test_a_build_from_a_node(window, serve):
     one.shot("run-graph")
 
 
-def test_what_a_terminal_starts_is_seen(window, serve):
+def test_what_a_terminal_starts_is_seen(serve, window):
     served = serve(FILES)
     one = window(served).open("/lineage")
     one.sees("fct_orders", where=".node-list")
@@ -168,7 +168,7 @@ def test_a_server_that_was_away(window, project):
     assert second.stop() == 0
 
 
-def test_a_page_left_and_found_again_holds_no_connection(window, serve):
+def test_a_page_left_and_found_again_holds_no_connection(serve, window):
     served = serve(FILES)
     one = window(served)
     for page in ("/", "/runs", "/flows", "/operations", "/history", "/audit", "/lineage", "/"):  # more than six connections
@@ -180,7 +180,7 @@ def test_a_page_left_and_found_again_holds_no_connection(window, serve):
     one.sees("live", where=".connection")
 
 
-def test_the_log_follows_filters_and_loses_nothing(window, serve):
+def test_the_log_follows_filters_and_loses_nothing(serve, window):
     script = 'import sys\nfor i in range(3000):\n    print("line", i, flush=i % 500 == 0)\n'
     served = serve({**FILES, "operations/talk.py": script})
     one = window(served).open("/operations/talk")
@@ -195,7 +195,7 @@ def test_the_log_follows_filters_and_loses_nothing(window, serve):
     one.until("document.querySelectorAll('.log-line').length === 1")
 
 
-def test_keys_go_through_the_tasks(window, serve):
+def test_keys_go_through_the_tasks(serve, window):
     served = serve(FILES)
     served.project.run("build", "--exclude", "tag:broken").ok()
     one = window(served).open("/runs")

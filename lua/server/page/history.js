@@ -23,7 +23,7 @@ export async function draw(root, { signal, page, search }) {
   const [nodes, hooks, bad, flows] = await Promise.all([get("history/slowest", { kind: "node", limit: 20 }, signal), get("history/slowest", { kind: "hook", limit: 20 }, signal),
     get("history/failures", { limit: 50 }, signal), get("flows", {}, signal)]);
   const plot = h("div", { class: "pad" });
-  const options = [...flows.items.map(f => ["flow:" + f.name, `flow ${f.name}`]), ...nodes.items.map(n => ["node:" + n.name, n.name])];
+  const options = [...flows.items.map(f => ["flow:" + f.name, `flow ${f.name}`]), ...nodes.items.map(n => ["node:" + n.name, `${n.name.split(".")[0]} ${shortName(n.name)}`])];
   const asked = search.get("of");
   if (asked && !options.some(([v]) => v === asked)) options.unshift([asked, asked.replace(/^node:/, "").replace(":", " ")]);
   const choose = h("select", { "aria-label": "Durations of", onchange: () => {

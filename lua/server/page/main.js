@@ -99,16 +99,13 @@ function go(path, { replace = false } = {}) {
 async function show(moved) {
   if (view) view.abort();
   const mine = view = new AbortController();
-  const parts = location.pathname.split("/").slice(1);
-  // A name may hold slashes: they come percent-encoded, or typed by hand as they are.
-  const name = parts.slice(1).map(part => { try { return decodeURIComponent(part); } catch { return part; } }).join("/");
+  const { load, name } = target();
   mark();
   // The old page stays until the new one has something to show.
   const root = h("div", { class: "view" });
   try {
-    const load = VIEWS[parts[0]];
     if (!load) throw Object.assign(new Error("There is no such page"), { hint: location.pathname });
-    const { draw } = await load(name);
+    const { draw } = await load();
     await draw(root, { name, signal: mine.signal, page, search: new URLSearchParams(location.search) });
   } catch (error) {
     if (mine.signal.aborted || error.name === "AbortError" || error.status === 401) return;
@@ -154,8 +151,17 @@ function ask(wrong) {
   });
 }
 
+// Where the address leads: the module that draws it, and the name in it.
+function target() {
+  const parts = location.pathname.split("/").slice(1);
+  // A name may hold slashes: they come percent-encoded, or typed by hand as they are.
+  const name = parts.slice(1).map(part => { try { return decodeURIComponent(part); } catch { return part; } }).join("/");
+  return { load: VIEWS[parts[0]] && (() => VIEWS[parts[0]](name)), name };
+}
+
 async function start() {
   let status;
+  target().load?.().catch(() => {}); // fetched meanwhile; what fails here fails again where it is said
   try {
     status = await api.get("status");
   } catch (error) {

@@ -1,5 +1,5 @@
 // Small plots: durations as bars, each with its status, and the strip of a flow's last runs.
-import { h, svg, duration, words, icon, millis, tone, time } from "./dom.js";
+import { count, h, svg, duration, words, icon, millis, tone, time } from "./dom.js";
 
 // `runs`: {id or run_id, status, duration, started_at}, newest first. Bars link to their runs; their height is the time.
 export function strip(runs, { most = 20, label = "Last runs" } = {}) {
@@ -32,7 +32,7 @@ export function durations(runs, { label = "Durations", height = 150 } = {}) {
   const step = Math.min(26, (WIDTH - LEFT - 8) / list.length);
   const sorted = list.map(r => r.duration).sort((a, b) => a - b), median = sorted[Math.floor(sorted.length / 2)];
   const picture = svg("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${height}`, role: "img",
-    "aria-label": `${label}: ${list.length} runs, median ${duration(median)}, longest ${duration(sorted[sorted.length - 1])}` });
+    "aria-label": `${label}: ${count(list.length, "run")}, median ${duration(median)}, longest ${duration(sorted[sorted.length - 1])}` });
   for (const share of [0, 0.5, 1]) {
     const at = y(most * share);
     picture.append(svg("line", { x1: LEFT, x2: WIDTH, y1: at, y2: at, class: "grid" }),
@@ -46,7 +46,7 @@ export function durations(runs, { label = "Durations", height = 150 } = {}) {
   });
   picture.append(svg("line", { x1: LEFT, x2: WIDTH, y1: y(median), y2: y(median), class: "median" }));
   return h("figure", { class: "figure" }, picture, h("figcaption", { class: "soft" },
-    `${list.length} runs · median ${duration(median)} · longest ${duration(sorted[sorted.length - 1])}`),
+    `${count(list.length, "run")} · median ${duration(median)} · longest ${duration(sorted[sorted.length - 1])}`),
   h("details", {}, h("summary", {}, "As a table"), h("ul", { class: "plain-list" }, [...list].reverse().map(run =>
     h("li", { class: "row" }, icon(run.status), h("a", { href: "/runs/" + encodeURIComponent(run.id || run.run_id) },
       time(run.started_at)), h("span", {}, words(run.status)), h("span", { class: "num" }, duration(run.duration)))))));
