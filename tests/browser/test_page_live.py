@@ -31,11 +31,12 @@ def test_an_operation_from_its_form_to_its_result(serve, window):
     assert one.field("password").get_attribute("value") == ""
 
 
-def test_an_operation_that_asks(serve, window):
+def test_an_operation_that_asks(serve, window, axe):
     one = window(serve(FILES)).open("/operations/maintenance%2Fempty")
     one.press("Run", ".form-panel")
     one.sees("Empty the table of orders?", where="dialog")
     one.shot("confirm")
+    assert not one.violations(axe)
     one.press("Cancel", "dialog")
     one.until("!document.querySelector('dialog[open]')")
     assert not one.js("return document.querySelector('.this-run')")
@@ -127,7 +128,7 @@ def test_a_schedule_is_paused_for_everybody(serve, window):
     one.sees("pause", "resume", "owner")
 
 
-def test_a_build_from_a_node(serve, window):
+def test_a_build_from_a_node(serve, window, axe):
     served = serve(FILES)
     one = window(served).open("/nodes/seed.shop.raw_orders")
     one.press("Build with all behind")
@@ -139,9 +140,11 @@ def test_a_build_from_a_node(serve, window):
     one.js("[...document.querySelectorAll('.task-row button')].find(b => b.textContent.includes('fct_orders')).click()")
     one.sees("pre_hooks", "post_hooks", "statistics", where=".task-details")
     one.shot("run-details")
+    assert not one.violations(axe)
     one.press("Graph")
     one.until("document.querySelector('.graph canvas')?.width > 0")
     one.shot("run-graph")
+    assert not one.violations(axe)
 
 
 def test_what_a_terminal_starts_is_seen(serve, window):

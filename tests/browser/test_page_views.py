@@ -1,4 +1,5 @@
 """Every page of the live page, as it looks: by day, by night and on a telephone, to readers of screens and to keys."""
+import re
 import uuid
 
 import pytest
@@ -105,7 +106,7 @@ def test_columns_and_rows_come_from_the_database(window, shop):
     one.sees("7 rows", "c3")
 
 
-def test_a_token_is_needed(window, shop):
+def test_a_token_is_needed(window, shop, axe):
     one = window(shop)
     one.open("/runs", token="")
     one.sees("This page needs a token")
@@ -113,6 +114,7 @@ def test_a_token_is_needed(window, shop):
     one.shot("token")
     one.keys("0" * 64, Keys.ENTER)
     one.sees("The server does not know this token")
+    assert not one.violations(axe)
     one.keys(shop.token, Keys.ENTER)
     one.sees("Runs", "fragile", where="main")
     assert one.path == "/runs"
@@ -136,11 +138,12 @@ def test_back_button_and_links(window, shop):
     one.sees("Flows", where="h1")
 
 
-def test_keys(window, shop):
+def test_keys(window, shop, axe):
     one = window(shop).open("/")
     one.keys("?")
     one.sees("Search on this page", where="dialog")
     one.shot("keys")
+    assert not one.violations(axe)
     one.keys(Keys.ESCAPE)
     one.until("!document.querySelector('dialog[open]')")
     one.keys("g", "o")
@@ -233,3 +236,20 @@ def test_themes(window, shop):
     one.driver.refresh()
     one.sees("Last runs")
     assert one.js(ground) == "rgb(17, 20, 24)"  # the choice holds
+
+
+def test_files_of_the_page(shop):
+    html = shop.get("/flows/some%2Fwhere", token="")
+    assert html.status == 200 and html.headers["Cache-Control"] == "no-store"
+    policy = html.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy
+    paths = re.findall(r'(?:src|href)="(/static/[^"]+)"', html.body.decode())
+    assert len(paths) >= 5
+    for path in paths:
+        file = shop.get(path, token="")
+        assert file.status == 200 and "immutable" in file.headers["Cache-Control"], path
+        assert file.headers["X-Content-Type-Options"] == "nosniff" and b"http" not in file.body.replace(b"http://www.w3.org/", b""), path
+    folder = paths[0].rpartition("/")[0]
+    for path in (folder + "/index.html", folder + "/../page.lua", folder + "/%2e%2e/page.lua", folder + "/nothing.js",
+                 "/static/0000000000000000/main.js", "/nowhere"):
+        assert shop.get(path, token="").status == 404, path

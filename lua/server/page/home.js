@@ -69,6 +69,11 @@ export async function draw(root, { signal, page }) {
   }
   show(await load());
   const again = calm(() => load().then(show).catch(failed), 1000);
-  onEvent(e => { if (e.event === "run" || e.event === "schedule" || e.event === "task") again(); }, signal);
-  signal.addEventListener("abort", again.stop);
+  // Tasks come in great numbers, and change no more than how far a run has got.
+  const further = calm(() => get("status", {}, signal).then(status => fill(running, runningList(status.running, page))).catch(failed), 2000);
+  onEvent(e => {
+    if (e.event === "run" || e.event === "schedule") again();
+    else if (e.event === "task") further();
+  }, signal);
+  signal.addEventListener("abort", () => { again.stop(); further.stop(); });
 }

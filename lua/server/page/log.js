@@ -6,6 +6,8 @@ import { virtual } from "./virtual.js";
 const LEVELS = ["debug", "info", "warn", "error"];
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 const MOST = 100000; // lines that are kept in the page
+const LONG = 2000;   // characters of a line that are shown; Save has them all
+const shorten = text => text.length > LONG ? text.slice(0, LONG) + " …" : text;
 
 export function logPanel(id, signal, { title = "Log" } = {}) {
   let lines = [], shown = [], after = null, loading = false, again = false;
@@ -17,7 +19,7 @@ export function logPanel(id, signal, { title = "Log" } = {}) {
     return h("div", { class: `log-line l-${line.level}` },
       h("time", { datetime: new Date(ms).toISOString(), title: new Date(ms).toISOString().replace("T", " ").replace("Z", " UTC") }, clock.format(ms)),
       h("span", { class: "level" }, line.level === "info" ? "" : line.level), line.task ? h("span", { class: "log-task" }, line.task.replace(/^.*\//, "")) : null,
-      h("span", { class: "log-text", title: line.text }, line.text));
+      h("span", { class: "log-text", title: shorten(line.text) }, shorten(line.text)));
   } });
   list.element.removeAttribute("aria-live");
   const none = h("p", { class: "empty" }, "No lines.");
