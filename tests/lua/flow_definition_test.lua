@@ -1,7 +1,9 @@
 --- Flows as files say them: what they become, and what is wrong with them.
 
 local definition = require "flow.definition"
+local err = require "err"
 local fixture = require "project_fixture"
+local fs = require "dex.fs"
 local tap = require "tap"
 
 local test, eq, ok = tap.test, tap.eq, tap.ok
@@ -181,6 +183,46 @@ test("a flow that is not there names the nearest", function()
   local project = fixture.load { ["flows/nightly.yml"] = "nodes: [{name: a, script: ls}]" }
   local e = tap.raises(function() definition.find(project, "nigthly") end, "no flow 'nigthly'")
   eq(e.hint, "did you mean 'nightly'?")
+end)
+
+-- A text with one line changed: left out, doubled, indented otherwise, or with another value.
+local values = { "", "[]", "{}", "1", "-1", "true", "~", "'{{ x'", "'{{ x }}'", "a b", "{a: b}", "[[1]]", "2026-01-01",
+  "1e99", "'\\0'", "!!binary x", "&a *a", "nodes", "success", "'* * * * *'" }
+local function changed(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  for _ = 1, math.random(2) do
+    local i = math.random(#lines)
+    local kind = math.random(5)
+    if kind == 1 then
+      lines[i] = ""
+    elseif kind == 2 then
+      lines[i] = lines[i] .. "\n" .. lines[i]
+    elseif kind == 3 then
+      lines[i] = (" "):rep(math.random(4)) .. lines[i]
+    elseif kind == 4 then
+      lines[i] = lines[i]:gsub(": .*", function() return ": " .. values[math.random(#values)] end, 1)
+    else
+      local at = math.random(#lines[i] + 1)
+      lines[i] = lines[i]:sub(1, at - 1) .. (":[]{}-,'\"#{%|"):sub(math.random(12)):sub(1, 1) .. lines[i]:sub(at)
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+test("whatever stands in a flow file, it is read or refused in words", function()
+  math.randomseed(17)
+  local project = fixture.load { ["operations/etl/load.sql"] = "select 1", ["models/orders.sql"] = "select 1 as id",
+    ["flows/f.yml"] = all_kinds }
+  local path, good = project.root .. "/flows/f.yml", 0
+  for _ = 1, 600 do
+    local text = changed(all_kinds:gsub("\n  %- name: more.*$", "\n"))
+    fs.write(path, text)
+    local read, e = pcall(definition.read, project)
+    good = good + (read and 1 or 0)
+    ok(read or err.is(e) and e.code < 900 and (e.file or e.code == 103), tostring(e) .. "\n" .. text)
+  end
+  ok(good > 50, good)
 end)
 
 fixture.clean()
