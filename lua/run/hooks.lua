@@ -49,13 +49,20 @@ local phase_words = { pre_outside = "pre-hook", pre_hooks = "pre-hook", post_hoo
   post_outside = "post-hook", on_failure = "on_failure hook", always = "always hook",
   run_start = "on-run-start hook", run_end = "on-run-end hook" }
 
+-- Made once for each text: a hook of the project file runs around every node.
+local one_line = setmetatable({}, { __mode = "k" })
+
 --- What a hook is called when it has no name: what it does, on one line.
 function M.name_of(hook)
   if opt(hook.name) then return hook.name end
   if hook.kind == "lua" then return hook.lua end
   if hook.kind == "operation" then return hook.operation end
+  local known = one_line[hook]
+  if known and known.of == hook.sql then return known.name end
   local text = hook.sql:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
-  return #text > 60 and text:sub(1, 58) .. ".." or text
+  local name = #text > 60 and text:sub(1, 58) .. ".." or text
+  one_line[hook] = { of = hook.sql, name = name }
+  return name
 end
 
 -- The node that a hook belongs to; run hooks are operations of their own in the manifest, and belong to none.
@@ -153,7 +160,7 @@ local function unpack_helper(own, text)
 end
 
 local function run_sql_text(own, text)
-  text = unpack_helper(own, text:match("^%s*(.-)%s*$"))
+  text = unpack_helper(own, text:match("^%s*(.*%S)") or "")
   own.record.sql = ""
   if grants.is_empty(text) then return end
   own.record.sql = nil

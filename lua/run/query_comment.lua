@@ -79,7 +79,7 @@ local function comment_of(state)
     if settings.text and not state.context then return nil end
     state.query_comment = "" -- what the template itself asks the server has none
     local text = settings.text and custom_text(state, settings) or not settings.text and default_text(state, settings)
-    text = text:match("^%s*(.-)%s*$")
+    text = text:match("^%s*(.*%S)") or ""
     if text:find("*/", 1, true) then
       err.raise { code = 143, message = "the query-comment holds '*/', which would end it: " .. text,
         file = settings.file, line = settings.line }
