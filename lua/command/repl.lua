@@ -17,11 +17,13 @@ local workspace = require "repl.workspace"
 
 local M = {}
 
--- A database's error shows the SQL that it points into.
-local function located(e)
+-- A database's error shows the SQL that it points into; none shows a secret.
+local function located(w, e)
   if e.sql and e.position and not e.marked and not tostring(e.message):find("\nLINE ", 1, true) then
     e.message, e.marked = e.message .. require("run.failure").excerpt(e.sql, e.position), true
   end
+  if type(e.message) == "string" then e.message = w:masked(e.message) end
+  if e.excerpt then e.excerpt = w:masked(e.excerpt) end
   return e
 end
 
@@ -72,7 +74,7 @@ local function new_session(w, reader, name)
   end
   function session.show(_, results)
     local text = show.results(results, reader:width())
-    if text then reader:write(text) end
+    if text then reader:write(w:masked(text)) end
     if session.text then session.typed[#session.typed + 1] = chunk.statement(session.text) end
     dots.tell_time(session, session.since)
   end
@@ -80,7 +82,7 @@ local function new_session(w, reader, name)
     local sql = w:sql((text:gsub("[%s;]+$", "")))
     local result = w:query(sql)
     if #result.columns > 0 then
-      reader:write(show.value(result, reader:width()))
+      reader:write(w:masked(show.value(result, reader:width())))
     else
       reader:write(require("repl.rows").status(result) or "done")
     end
@@ -88,7 +90,7 @@ local function new_session(w, reader, name)
     dots.tell_time(session, session.since)
   end
   function session.failed(_, e)
-    w:say(errors.format(located(e), { width = reader:width(), debug = w.job.given.debug,
+    w:say(errors.format(located(w, e), { width = reader:width(), debug = w.job.given.debug,
       paint = reader.terminal and require("report.paint").painter(require("report.paint").wanted(
         w.job.given.use_colors, 1)) or nil }))
   end
@@ -149,7 +151,7 @@ local function run_script(job, session, fn, ...)
     local status = results[2]
     return math.type(status) == "integer" and status >= 0 and status < 256 and status or 0
   end
-  local e = located(err.wrap(results[2]))
+  local e = located(session.workspace, err.wrap(results[2]))
   if e.cancelled then -- a loop that never waited was ended before anybody heard the signal
     job.report:log("warn", "cancelled")
     job.cancelled = "SIGINT"
@@ -185,7 +187,7 @@ local function run_text(job, text, arguments)
   return run_script(job, session, function(...)
     local results = table.pack(chunk.load(text, "-e", session.scope)(...))
     local shown = show.results(results, session.reader:width())
-    if shown then session.reader:write(shown) end
+    if shown then session.reader:write(session.workspace:masked(shown)) end
   end, table.unpack(arguments))
 end
 
@@ -195,7 +197,7 @@ local function run_pipe(job)
   local session = new_session(w, reader, "stdin")
   session.stop_on_error = true
   function session.failed(_, e)
-    job.report:failure(located(e))
+    job.report:failure(located(w, e))
     session.of_project = e.of_project
   end
   local status = run_script(job, session, function() prompt.run(session) end)

@@ -41,7 +41,7 @@ function commands.help(session)
 end
 
 function commands.more(session)
-  session.reader:write(rows_module.more(session.reader:width()) or "there are no more rows")
+  session.reader:write(session.workspace:masked(rows_module.more(session.reader:width()) or "there are no more rows"))
 end
 
 function commands.select(session, rest)

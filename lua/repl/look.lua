@@ -222,7 +222,7 @@ end
 local function as_word(own, one)
   return function(session, rest)
     local text = one.run(own, rest)
-    if text and text ~= "" then session.reader:write(text) end
+    if text and text ~= "" then session.reader:write(own.stop.state.run.mask(text)) end
     return own.stop.answer
   end
 end
@@ -357,13 +357,13 @@ function M.session(debugger, stop)
     sql = function(session, text) session:show(table.pack(names.query(text))) end,
     show = function(session, results)
       local text = show.results(results, session.reader:width())
-      if text then session.reader:write(text) end
+      if text then session.reader:write(stop.state.run.mask(text)) end
     end,
     failed = function(session, e)
       if e.sql and e.position then
         e.message = tostring(e.message) .. failure.excerpt(stop.state.run.mask(e.sql), e.position)
       end
-      session.reader:write(errors.format(e, { width = session.reader:width() }))
+      session.reader:write(stop.state.run.mask(errors.format(e, { width = session.reader:width() })))
     end,
   }
 end

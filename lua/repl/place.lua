@@ -254,7 +254,18 @@ local names = {}
 
 function names.this(self) return self:hook().this end
 function names.phase(self) return self.phase end
-function names.ctx(self) return self.state.context end
+
+-- The names of the node's template; how the engine keeps them is nobody's business.
+function names.ctx(self)
+  local context, node = self.state.context, self.state.node
+  return setmetatable({}, { __index = function(_, name) return context[name] end, __name = "ctx",
+    __newindex = function(_, name) err.raise { code = 509, message = ("ctx is read only: '%s' cannot be set"):format(
+      tostring(name)) } end,
+    __tostring = function()
+      return ("the names of the template of %s: ctx.this, ctx.config, ctx.target, ..."):format(node.name)
+    end })
+end
+
 function names.run_hook(self) return function(which) return self:try(which) end end
 
 function names.node(self)

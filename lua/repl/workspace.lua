@@ -33,6 +33,18 @@ function Workspace:say(text)
   if self.reader.terminal then self.reader:write(text) else self.job.report:log("info", text) end
 end
 
+--- A text without the secrets of the project, once that is read, and of the environment. Does not wait.
+---@param text string
+---@return string
+function Workspace:masked(text)
+  if not self.mask or self.mask_of ~= self.loaded then
+    local secrets = require "run.secrets"
+    self.mask_of, self.mask = self.loaded, self.loaded and secrets.masker(self.loaded.project)
+      or secrets.environment_masker() or function(plain) return plain end
+  end
+  return self.mask(text)
+end
+
 -- The project ------------------------------------------------------------------------------------------
 
 -- A job like the session's, for one command: it shares the project and the options that the session was given.

@@ -66,6 +66,8 @@ def test_breakpoint_in_a_hook(project):
     t.ask("hook:value('select 40 + 2')", "\n42", "plain post_hooks>")
     t.ask("hook:value('select 1/0')", "division by zero", "plain post_hooks>")
     t.ask("retry", "is for a failure", "plain post_hooks>")
+    t.ask("note = { key = 'correct-horse' }", "plain post_hooks>")
+    assert "correct-horse" not in t.ask("note", 'key = "*****"', "plain post_hooks>").split("note", 1)[1]
     t.ask("nowhere.x", "attempt to index a nil value (global 'nowhere')", "plain post_hooks>")
     t.ask("where", "> #1  hooks/audit.lua:6", "plain post_hooks>")
     t.type("continue\r")

@@ -76,6 +76,8 @@ def test_the_place_of_a_post_hook(shop):
     assert p.enter("hook:value('select count(*) from ' .. this)") == "2"
     p.enter("select count(*) as n from {{ this }};", "1 row")
     p.enter("node('customers').name", "customers")
+    p.enter("ctx", "the names of the template of orders: ctx.this")
+    p.enter("ctx.x = 1", "ctx is read only")
     p.enter("cents('x')", "x / 100")
     came = p.enter(".hooks")
     assert [line.split()[0] for line in came.splitlines() if line.startswith("  ")] == ["1", "2", "3"]

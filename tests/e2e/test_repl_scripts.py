@@ -101,6 +101,20 @@ def test_a_signal_ends_a_script(project):
     running.finish().fails(130)
 
 
+def test_secrets_are_not_shown(project):
+    p = project({**FILES, "secret.lua": "return #os.getenv('DEX_ENV_SECRET_KEY') == 9 and 5 or 6"})
+    env = {"DEX_ENV_SECRET_KEY": "s3cr3t-k3"}
+    assert p.run("repl", "-e", "os.getenv('DEX_ENV_SECRET_KEY') .. '!'", env=env).ok().stdout == "*****!\n"
+    r = p.run("repl", "-e", "project.profile", env=env).ok()
+    assert "correct-horse" not in r.stdout and 'password = "*****"' in r.stdout
+    key = "os.getenv('DEX_ENV_SECRET_KEY')"
+    r = p.run("repl", input=f"nodes()\nquery('select $1 as key', {key})\n", env=env).ok()
+    assert "*****" in r.stdout and "s3cr3t" not in r.stdout
+    r = p.run("repl", input=f"error({key})\n", env=env).fails(1)
+    assert "error 901: *****" in r.stderr and "s3cr3t" not in r.stderr + r.stdout
+    p.run("repl", "secret.lua", env=env).fails(5)
+
+
 def test_options_end_at_the_script(project):
     p = project({**FILES, "shows.lua": "print(...)"})
     assert p.run("repl", "shows.lua", "--target", "x").ok().stdout == "--target\tx\n"
