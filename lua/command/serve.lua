@@ -120,9 +120,14 @@ local function start(job, files, opts, log)
   server.supervisor:recover()
   server.supervisor:listen()
   if opts.schedules then start_scheduler(server, log) end
+  local function status()
+    local words = summary(server)
+    return server.supervisor.count == 0 and words or ("%d running; %s"):format(server.supervisor.count, words)
+  end
+  server.supervisor:on_change(function() systemd.status(status) end)
   server.follow_task = loop.spawn(function()
     files:follow(function()
-      systemd.status(summary(server))
+      systemd.status(status)
       if server.scheduler then server.scheduler:changed() end
     end)
   end)

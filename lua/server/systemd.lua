@@ -18,9 +18,11 @@ end
 ---@param status string
 function M.ready(status) tell(("READY=1\nSTATUS=%s\nMAINPID=%d\n"):format(status, core.pid())) end
 
---- One line for `systemctl status`.
----@param text string
-function M.status(text) tell("STATUS=" .. text:gsub("%c", " ") .. "\n") end
+--- One line for `systemctl status`; nobody asks for it without a manager.
+---@param fn fun(): string
+function M.status(fn)
+  if env.get "NOTIFY_SOCKET" then tell("STATUS=" .. fn():gsub("%c", " ") .. "\n") end
+end
 
 --- It stops now, and may take as long as it needs for that.
 ---@param seconds number

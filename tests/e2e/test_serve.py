@@ -225,7 +225,10 @@ def test_a_service_manager_hears_of_it(project, abstract):
         while pings < 4:
             pings += manager.recv(4096) == b"WATCHDOG=1\n"
         assert time.monotonic() - started < 5
-        server.process.send_signal(signal.SIGSTOP) # a loop that does not turn says nothing
+        p.write(flow("other"))
+        while "STATUS=2 flows" not in heard:
+            heard += manager.recv(4096).decode()
+        server.process.send_signal(signal.SIGSTOP)  # a loop that does not turn says nothing
         time.sleep(0.3)
         manager.setblocking(False)
         try:
