@@ -9,7 +9,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "io/signals.h"
 #include "script/libs.h"
@@ -21,6 +23,7 @@
 enum {
     MOST_KEPT = 128, /* statements, before all that rest are forgotten */
     STEPS = 100000,  /* of SQLite's machine, before it is asked whether somebody interrupts */
+    PAUSE = 1000,    /* microseconds between two looks at a lock */
     KEPT = 1,        /* user value of a database: SQL -> its statement */
     NAMES = 1,       /* user value of a statement: names of its columns */
 };
@@ -29,6 +32,8 @@ struct database {
     sqlite3 *handle;        /* NULL when closed */
     struct list statements; /* all that live */
     int kept;               /* how many are in the table */
+    double timeout;         /* seconds that a lock of another process is waited for */
+    double waiting;         /* since when it is */
 };
 
 /* A full userdata, so that the collector finds those that nobody keeps. */
@@ -125,6 +130,21 @@ static int database_interruptible(lua_State *L)
 }
 
 /*
+ * Waits for the lock of another process, a moment at a time: whoever sleeps longer and longer, as
+ * SQLite's own handler does, never finds a gap between the commits of a busy writer.
+ */
+static int wait_for_lock(void *arg, int count)
+{
+    struct database *db = arg;
+    if (count == 0)
+        db->waiting = clock_mono();
+    if (clock_mono() - db->waiting >= db->timeout)
+        return 0;
+    usleep(PAUSE);
+    return 1;
+}
+
+/*
  * sqlite.open(path, {readonly=, immutable=, timeout=}) -> database. `immutable`: read a file that
  * nobody changes, in a folder where nothing can be made. `timeout`: seconds that another process's
  * lock is waited for, 0 without. Raises 650 when it cannot be opened.
@@ -160,16 +180,33 @@ static int sqlite_open(lua_State *L)
     }
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_busy_timeout(db->handle, (int)(lua_tonumber(L, 5) * 1000));
+    db->timeout = lua_tonumber(L, 5);
+    sqlite3_busy_handler(db->handle, wait_for_lock, db);
     return 1;
 }
 
 /* db:timeout(seconds): how long another process's lock is waited for from now on */
 static int database_timeout(lua_State *L)
 {
-    struct database *db = check_database(L);
-    sqlite3_busy_timeout(db->handle, (int)(luaL_checknumber(L, 2) * 1000));
+    check_database(L)->timeout = luaL_checknumber(L, 2);
     return 0;
+}
+
+/*
+ * db:wal(): the database keeps a write-ahead log, so that readers and a writer do not wait for each
+ * other. Of several processes that make a file at once, SQLite refuses all but one without asking
+ * the handler above.
+ */
+static int database_wal(lua_State *L)
+{
+    struct database *db = check_database(L);
+    for (int count = 0;; count++) {
+        int result = sqlite3_exec(db->handle, "pragma journal_mode = wal", NULL, NULL, NULL);
+        if (result == SQLITE_OK)
+            return 0;
+        if ((result & 0xff) != SQLITE_BUSY || !wait_for_lock(db, count))
+            return raise_error(L, db->handle, result);
+    }
 }
 
 /* Statements ----------------------------------------------------------------- */
@@ -499,6 +536,7 @@ static const luaL_Reg methods[] = {
     { "in_transaction", database_in_transaction },
     { "interruptible", database_interruptible },
     { "timeout", database_timeout },
+    { "wal", database_wal },
     { "touch", database_touch },
     { "keep_log", database_keep_log },
     { "close", database_close },

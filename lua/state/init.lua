@@ -81,7 +81,7 @@ function M.open(dir, opts)
     else
       make_folder(dir)
       db = sqlite.open(path, { timeout = opts.timeout or 2 })
-      db:value "pragma journal_mode = wal"
+      db:wal()
       db:keep_log()
     end
     local made, e = pcall(schema.migrate, db, path, opts.readonly)
