@@ -55,6 +55,7 @@ function M.load(job)
     invocation_id = job.invocation_id,
     args = job.args,
     keep = given.partial_parse ~= false,
+    processes = not job.in_background and (given.parse_processes or given.single_threaded and 1 or "some") or 1,
     install = not given.no_deps and function(package)
       require("deps").install(package, require("command.deps").options(job))
     end or nil,

@@ -90,6 +90,8 @@ M.options = {
   { name = "write-json", env = "DBT_WRITE_JSON", negatable = true, help = "--no-write-json writes no artifacts" },
   { name = "partial-parse", env = "DBT_PARTIAL_PARSE", negatable = true,
     help = "--no-partial-parse reads every file, whatever target/partial_parse.dex holds" },
+  { name = "parse-processes", arg = "N", integer = true, env = "DBT_PARSE_PROCESSES",
+    help = "How many processes read the project (else as many as there are processors, if it is large)" },
   { name = "history", env = "DBT_HISTORY", negatable = true,
     help = "--no-history keeps no record of this command in .dex/state.db" },
   { name = "invocation-id", arg = "UUID", uuid = true, env = "DBT_INVOCATION_ID",
@@ -212,7 +214,7 @@ for _, row in ipairs(refused) do
 end
 
 local connection = { "target", "profile", "profiles-dir", "project-dir", "vars", "no-deps", "version-check",
-  "partial-parse", "single-threaded" }
+  "partial-parse", "parse-processes", "single-threaded" }
 local logging = { "log-format", "log-level", "debug", "quiet", "print", "use-colors", "printer-width", "warn-error",
   "warn-error-options", "log-path", "log-level-file", "log-format-file", "log-file-max-bytes", "use-colors-file",
   "target-path", "write-json", "invocation-id" }

@@ -19,14 +19,34 @@ local function ignored_in(package)
   return package.ignored
 end
 
+-- The files below a folder by their ending, each with its place among all.
 local function walk(package, folder)
   package.walked = package.walked or {}
   local found = package.walked[folder]
-  if not found then
-    local dir = package.dir .. "/" .. folder
-    found = fs.isdir(dir) and fs.walk(dir) or {}
-    package.walked[folder] = found
+  if found then return found end
+  found = {}
+  package.walked[folder] = found
+  local dir = package.dir .. "/" .. folder
+  for at, path in ipairs(fs.isdir(dir) and fs.walk(dir) or {}) do
+    local name, extension = path:match("([^/]*)(%.[^./]*)$")
+    if name and name ~= "" and not name:find("^[.#~]") then
+      extension = extension:lower()
+      found[extension] = found[extension] or {}
+      table.insert(found[extension], { path = path, name = name, at = at })
+    end
   end
+  return found
+end
+
+-- Those with one of these endings, in order.
+local function with_endings(walked, extensions)
+  if not extensions[2] then return walked[extensions[1]] or {} end
+  local found = {}
+  for _, extension in ipairs(extensions) do
+    local files = walked[extension] or {}
+    table.move(files, 1, #files, #found + 1, found)
+  end
+  table.sort(found, function(a, b) return a.at < b.at end)
   return found
 end
 
@@ -39,19 +59,15 @@ end
 function M.find(package, folders, extensions)
   local found, seen = {}, {}
   local ignored = ignored_in(package)
-  local wanted = {}
-  for _, extension in ipairs(extensions) do wanted[extension] = true end
   for _, folder in ipairs(folders) do
     folder = folder:gsub("^%./", ""):gsub("/+$", "")
-    for _, path in ipairs(walk(package, folder)) do
-      local name, extension = path:match("([^/]*)(%.[^./]*)$")
-      if name and wanted[extension:lower()] and not name:find("^[.#~]") and (name ~= "") then
-        local original = folder == "" and path or folder .. "/" .. path
-        if not seen[original] and not (ignored and ignored(original)) then
-          seen[original] = true
-          found[#found + 1] = { path = path, original = original, abs = package.dir .. "/" .. original,
-            display = package.prefix .. original, name = name }
-        end
+    for _, file in ipairs(with_endings(walk(package, folder), extensions)) do
+      local path = file.path
+      local original = folder == "" and path or folder .. "/" .. path
+      if not seen[original] and not (ignored and ignored(original)) then
+        seen[original] = true
+        found[#found + 1] = { path = path, original = original, abs = package.dir .. "/" .. original,
+          display = package.prefix .. original, name = file.name }
       end
     end
   end

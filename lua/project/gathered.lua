@@ -7,7 +7,6 @@ local cache = require "dex.cache"
 local config = require "project.config"
 local copies = require "dex.copies"
 local data_tests = require "project.data_tests"
-local env = require "dex.env"
 local err = require "err"
 local fs = require "dex.fs"
 local json = require "dex.json"
@@ -30,18 +29,12 @@ M.__index = M
 local concat = table.concat
 local list, opt, ORDER = value.list, value.opt, value.ORDER
 
+local MOST = 64 -- as engine/script/lib_copies.c has it
 local LEAST = 400 -- files from which on more than one process is worth while
 
 -- How many processes read the project; 1 when it is not divided.
-local function process_count(files)
-  local given = opt(env.get "DEX_PARSE_PROCESSES")
-  if given and given ~= "" then
-    local n = math.tointeger(tonumber(given))
-    if not n or n < 1 or n > 64 then
-      err.raise { code = 101, message = ("DEX_PARSE_PROCESSES is a number from 1 to 64, not '%s'"):format(given) }
-    end
-    return n
-  end
+local function process_count(wanted, files)
+  if wanted ~= "some" then return wanted or 1 end
   if files < LEAST then return 1 end
   return math.min(copies.processors(), files * 2 // LEAST)
 end
@@ -430,11 +423,15 @@ end
 --- Reads the properties files, and makes the nodes of all files, in several processes. May wait. What they found wrong
 --- is in project.problems, as an undivided load has it.
 ---@param project table with its macros and docs blocks
+---@param wanted integer|"some"|nil how many processes; some: as many as are worth while; nil: one
 ---@return dex.Gathered|nil nil when it has to be loaded undivided: it is small, or could not be divided
 ---@return string|nil in how many processes it was read, or why in one
-function M.load(project)
+function M.load(project, wanted)
+  if wanted ~= "some" and (wanted or 1) > MOST then
+    err.raise { code = 101, message = ("a project is read in at most %d processes, not in %d"):format(MOST, wanted) }
+  end
   local plan = { files = properties.files(project), found = models.discover(project) }
-  plan.count = process_count(#plan.files + #plan.found.list)
+  plan.count = process_count(wanted, #plan.files + #plan.found.list)
   if plan.count < 2 then return nil end
   local ok, files, summaries, why = pcall(run, project, plan)
   if not ok and (not err.is(files) or files.code ~= 902 and files.code ~= 110) then error(files, 0) end

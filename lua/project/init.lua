@@ -156,12 +156,12 @@ local function restore(project, kept)
 end
 
 -- Everything that is read from the project's files. Gives the entries of operations.
-local function read(project)
+local function read(project, opts)
   macros.load(project)
   docs.load(project)
   local broken = #project.problems.errors -- what uses a broken macro would fail for that alone
   local divided
-  if broken == 0 then divided, project.divided = gathered.load(project) end
+  if broken == 0 then divided, project.divided = gathered.load(project, opts.processes) end
   if not divided then
     properties.load(project)
     if broken > 0 then project.problems:check() end
@@ -206,7 +206,7 @@ local function load(opts)
     load_settings(project, opts)
   end
   local key = opts.keep and cache.watch(project)
-  local ok, result = pcall(read, project)
+  local ok, result = pcall(read, project, opts)
   if not ok then
     cache.forget()
     error(result, 0)
@@ -227,8 +227,9 @@ end
 ---@param opts {project_dir?: string, profiles_dir?: string, profile?: string, target?: string, threads?: integer,
 ---  vars?: table, command?: string, flags?: table, target_path?: string,
 ---  version_check?: boolean, invocation_id?: string, started_at?: number,
----  args?: table, install?: fun(package: table), keep?: boolean} `install` brings packages that are missing; with
----  `keep` the parse cache is used
+---  args?: table, install?: fun(package: table), keep?: boolean, processes?: integer|"some"} `install` brings
+---  packages that are missing; with `keep` the parse cache is used; `processes` is how many read a project (nil: one),
+---  which is for those who load only one project at a time: while they work, others' tasks run
 ---@return dex.Project
 function M.load(opts)
   return collecting.rest(load, opts)

@@ -84,15 +84,15 @@ EMPTY_FOLDER = {"dbt_project.yml": FILES["dbt_project.yml"].replace("on-run-star
 
 def one_and_more(p, *more, env=None, counts=(2, 5)):
     """Status, words and manifest, which are the same for each number of processes."""
-    one = parse(p, *more, env={**(env or {}), "DEX_PARSE_PROCESSES": "1"}, cold=True)
+    one = parse(p, *more, env={**(env or {}), "DBT_PARSE_PROCESSES": "1"}, cold=True)
     for n in counts:
-        assert parse(p, *more, env={**(env or {}), "DEX_PARSE_PROCESSES": str(n)}, cold=True) == one
+        assert parse(p, *more, env={**(env or {}), "DBT_PARSE_PROCESSES": str(n)}, cold=True) == one
     return one
 
 
 def reading(p, n=2, *more, **options):
     """What a command says of the processes in which it reads."""
-    result = p.run("parse", "--no-partial-parse", "--log-level", "debug", *more, env={"DEX_PARSE_PROCESSES": str(n)}, **options)
+    result = p.run("parse", "--no-partial-parse", "--log-level", "debug", *more, env={"DBT_PARSE_PROCESSES": str(n)}, **options)
     lines = [line for line in (result.stdout + result.stderr).splitlines() if " process" in line]
     return result, " ".join(lines)
 
@@ -111,7 +111,7 @@ def test_everything_that_a_project_may_hold(project):
 def test_what_follows_is_the_same(project):
     """The cache that they leave is as good as that of one, and so is what commands make of the nodes."""
     p = project(RICH)
-    p.run("parse", env={"DEX_PARSE_PROCESSES": "3"}).ok()
+    p.run("parse", env={"DBT_PARSE_PROCESSES": "3"}).ok()
     assert p.exists(CACHE)
     made = {k: v["created_at"] for k, v in p.artifact("manifest")["nodes"].items()}
     warm = parse(p)
@@ -122,7 +122,7 @@ def test_what_follows_is_the_same(project):
     assert sum(v["created_at"] != made[k] for k, v in p.artifact("manifest")["nodes"].items()) == 1
     for command in (["ls"], ["ls", "--output", "json"], ["ls", "--select", "tag:small+"], ["compile", "-s", "calls", "--quiet"],
                     ["plan"], ["hooks", "ls"], ["show", "--inline", "select 1 as n from {{ ref('base') }} limit 0"]):
-        said = {n: p.run(*command, "--no-partial-parse", env={"DEX_PARSE_PROCESSES": n}) for n in ("1", "2")}
+        said = {n: p.run(*command, "--no-partial-parse", env={"DBT_PARSE_PROCESSES": n}) for n in ("1", "2")}
         assert said["1"].stdout == said["2"].stdout and said["1"].status == said["2"].status, command
     assert p.leftovers() == []
 
@@ -136,7 +136,7 @@ def test_any_edits(project, seed):
         more = r.choice([[], [], ["--vars", "{with_e: true}"]])
         one_and_more(p, *more, env=r.choice([None, {"CACHE_TEST": r.choice("ab")}]), counts=(r.randrange(2, 8),))
         n = str(r.randrange(1, 5))
-        assert parse(p, *more, env={"DEX_PARSE_PROCESSES": n})[2] == parse(p, *more, cold=True)[2]
+        assert parse(p, *more, env={"DBT_PARSE_PROCESSES": n})[2] == parse(p, *more, cold=True)[2]
 
 
 WRONG = {
@@ -168,7 +168,7 @@ def test_what_is_wrong_is_said_in_the_same_words_and_order(project, what):
 
 def test_an_error_names_its_file_and_line(project):
     p = project({**RICH, "models/area/c.sql": "select 1\n\nfrom {{ 1 / 0 }}"})
-    p.run("parse", env={"DEX_PARSE_PROCESSES": "3"}).fails(2).says("models/area/c.sql:3")
+    p.run("parse", env={"DBT_PARSE_PROCESSES": "3"}).fails(2).says("models/area/c.sql:3")
 
 
 LUA = "return { deed = function() %s return '1' end }"
@@ -204,7 +204,7 @@ def test_what_could_not_be_written_is_read_in_one(project):
 
 def test_a_secret_is_kept_nowhere(project):
     p = project({**RICH, "models/t.sql": "select 'very hidden words' as n"})
-    env = {"DBT_ENV_SECRET_WORDS": "very hidden words", "DEX_PARSE_PROCESSES": "2"}
+    env = {"DBT_ENV_SECRET_WORDS": "very hidden words", "DBT_PARSE_PROCESSES": "2"}
     one_and_more(p, env=env)
     p.run("parse", env=env).ok()
     assert not p.exists(CACHE) and "very hidden words" not in p.read("target/manifest.json")
@@ -216,14 +216,14 @@ def test_too_little_memory_is_said_once(project):
              "{% set ns.x = ns.x ~ ns.x %}{% endfor %}select {{ ns.x | length }} as n"}
     p = project(files)
     wrap = ("sh", "-c", 'ulimit -v 700000; exec "$@"', "sh")
-    said = [p.start("parse", "--no-partial-parse", env={"DEX_PARSE_PROCESSES": n}, wrap=wrap).finish() for n in "12"]
+    said = [p.start("parse", "--no-partial-parse", env={"DBT_PARSE_PROCESSES": n}, wrap=wrap).finish() for n in "12"]
     assert said[0].status == said[1].status == 2
     assert said[0].stderr == said[1].stderr and "memory" in said[0].stderr + said[0].stdout
 
 
 def test_ctrl_c_ends_all_of_them(project):
     p = project({**RICH, "models/long.sql": "{% for i in range(100000000) %}{% endfor %}select 1 as n"})
-    running = p.start("parse", env={"DEX_PARSE_PROCESSES": "2"})
+    running = p.start("parse", env={"DBT_PARSE_PROCESSES": "2"})
     children = f"/proc/{running.process.pid}/task/{running.process.pid}/children"
     found = []
     for _ in range(500):
@@ -254,6 +254,7 @@ def test_small_projects_and_one_processor_need_no_more(project):
 
 
 def test_a_number_that_is_none(project):
-    for n in "0", "many", "65":
-        project(FILES).run("parse", env={"DEX_PARSE_PROCESSES": n}).fails(2).says(
-            f"DEX_PARSE_PROCESSES is a number from 1 to 64, not '{n}'")
+    p = project(FILES)
+    for n in "0", "many":
+        p.run("parse", "--parse-processes", n).fails(2).says(f"--parse-processes needs a whole number above 0, not '{n}'")
+    p.run("parse", env={"DBT_PARSE_PROCESSES": "65"}).fails(2).says("a project is read in at most 64 processes, not in 65")
