@@ -76,7 +76,13 @@ end
 
 local functions = {}
 
-function functions.query(w, sql, ...) return w:query(w:sql(sql), ...) end
+function functions.query(w, sql, ...)
+  local rows = w:query(w:sql(sql), ...)
+  if rows_module.is_partial(rows) then
+    w:say(("the first %d rows are read: rows(sql) goes through all of them"):format(rows_module.batch))
+  end
+  return rows
+end
 
 function functions.exec(w, sql, ...) return w:execute(w:sql(sql), ...).affected end
 

@@ -26,6 +26,9 @@ end
 ---@return string|nil
 function M.status(rows) return known[rows] and known[rows].result.status end
 
+--- Whether there are more rows than those that were read.
+function M.is_partial(rows) return known[rows].fetch ~= nil end
+
 --- Whether a value is such rows.
 function M.is(v) return known[v] ~= nil end
 

@@ -326,6 +326,11 @@ def test_ten_million_rows_are_paged(prompt):
     p.enter("query 'select n, n * 2 as twice from generate_series(1, 10000000) n'",
             "rows 1 to 40 of 10000 or more: .more shows the next")
     p.enter(".more", "rows 41 to 80")
+    p.enter("q = query 'select n from generate_series(1, 10000000) n'", "the first 10000 rows are read: rows(sql)")
+    p.enter("n = 0 for row in rows('select n from generate_series(1, 20000) n') do n = n + 1 end")
+    p.enter("#q, n", "10000\n20000")
+    p.enter("query 'select n, n * 2 as twice from generate_series(1, 10000000) n'", "rows 1 to 40")
+    p.enter(".more", "rows 41 to 80")
     p.enter(".m", "rows 81 to 120", "120 |   240")
     assert peak(p.process.pid) - before < 20000, "kilobytes"
     p.enter("query 'select 1 as n'", "1 row")
