@@ -67,11 +67,13 @@ function commands.target(session, rest)
   if rest ~= "" then
     local given = w.job.given
     local before = given.target
+    local lost = w.place and w.place:lost()
     given.target = rest
     if not w:reload() then
       given.target = before
       return
     end
+    if lost then session.reader:write(lost) end
     w:close_connections()
     if w.place then w.place:stand() end
   end

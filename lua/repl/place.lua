@@ -153,12 +153,26 @@ local function show_outcome(self)
   end
 end
 
+-- What hooks say is said, and nothing of what a run says of its nodes. At a terminal it is a run's report, which gives
+-- the terminal to the debugger when a hook has a breakpoint.
+local function report_of(self, job)
+  local w = self.workspace
+  local silent = { event = function() end }
+  if not w.reader.terminal then return setmetatable(silent, { __index = w.job.report }) end
+  if not self.report then
+    self.report = require("report.outlets").new(job)
+    w.job.closers[#w.job.closers + 1] = function() self.report:close() end
+  end
+  silent.front = self.report.front
+  return setmetatable(silent, { __index = self.report })
+end
+
 -- The state as a run has it at the beginning of the phase. May wait: templates may query.
 local function make_state(self)
   local w = self.workspace
   local job = require("repl.workspace").derive(w, "build")
   job.project, job.target_path, job.args, job.pool = w.loaded.project, w.loaded.target_path, w.loaded.args, w:own_pool()
-  job.report = setmetatable({ event = function() end }, { __index = w.job.report })
+  job.report = report_of(self, job)
   local run, conn = require("run").new(job), w:connection()
   local node = members.runnable(run.project, self.id)
   require("run").prepare_database(run, conn, plan.schemas { { node = node } }, false)

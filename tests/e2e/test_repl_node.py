@@ -188,6 +188,41 @@ def test_a_connection_that_is_lost_and_queries_that_are_cancelled(shop):
     p.leave()
 
 
+def test_a_hook_with_a_breakpoint_stops(shop):
+    shop.write({"hooks/audit.lua": shop.read("hooks/audit.lua").replace(
+        "  hook:exec(\"insert into public.log values (-1", "  local n = 6\n  breakpoint()\n  if n == 7 then return end\n"
+        "  hook:exec(\"insert into public.log values (-1")})
+    p = NodePrompt(shop, "--node", "orders")
+    came = p.enter(".try fails", "breakpoint in post-hook 'fails' of model orders", prompt="orders post_hooks>")
+    assert "hooks/audit.lua:7" in came
+    p.enter("n", "6", prompt="orders post_hooks>")
+    p.enter("n = 7", prompt="orders post_hooks>")
+    p.enter("continue", "2 (fails): success")
+    p.enter("this.name", "orders")
+    p.leave()
+
+
+def test_another_target(shop):
+    shop.write({"profiles.yml": shop.profile() + shop.profile(schema="prod").split("outputs:\n")[1]
+                .replace("    dev:", "    prod:")})
+    p = NodePrompt(shop, "--node", "orders")
+    p.enter("insert into public.log values (1, 'x');", "INSERT 0 1")
+    p.enter(".target prod", "what was done here is rolled back", "prod (")
+    assert p.enter("this").endswith('"prod"."orders"')
+    p.enter(".try 3", "3 (select 1): success, 1 row")
+    p.leave()
+    assert shop.db.rows(LOG) == []
+
+
+def test_ctrl_c_while_it_is_entered(shop):
+    shop.write({"models/twins.sql": "select '{{ run_query('select pg_sleep(1000)') }}' as n"})
+    p = Prompt(shop, "--node", "twins", label="")
+    shop.db.wait_for_query("pg_sleep(1000)")
+    p.type("\x03")
+    p.finish().fails(130)
+    shop.db.wait_for_nobody()
+
+
 def test_completion_of_what_the_place_has(shop):
     p = NodePrompt(shop, "--node", "twins", label="twins post_hooks*>")
     for typed, becomes in (("run_h", "run_hook"), ("this.ide", "this.identifier"), ("node.resource_t", "node.resource_type"),
