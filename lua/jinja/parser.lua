@@ -532,7 +532,7 @@ end
 
 --- Parses one expression, as between '{{' and '}}'.
 function M.expression(source, opts)
-  local tree = M.parse("{{" .. source .. "\n}}", opts)
+  local tree = M.parse("{{" .. source .. " }}", opts)
   if #tree.body ~= 1 or tree.body[1].tag ~= "print" then
     fault.syntax(tree, 1, "expected one expression")
   end

@@ -19,6 +19,7 @@ local none = value.none
 ---@field args? table dict
 ---@field name? string
 ---@field when? string|boolean Jinja expression
+---@field when_line? integer where that stands, when it is another line than the hook's
 ---@field on_error "fail"|"warn"|"ignore"
 ---@field timeout? number seconds
 ---@field retries? integer
@@ -64,6 +65,8 @@ local function copy_settings(hook, given, origin)
   if v ~= nil and v ~= none then
     expect(origin, "when", v, type(v) == "string" or type(v) == "boolean", "a Jinja expression")
     hook.when = v
+    local line = lines_of(origin.lines, given, "when")
+    if line ~= hook.line then hook.when_line = line end
   end
   v = given.on_error
   if v ~= nil and v ~= none then

@@ -204,7 +204,7 @@ function methods:rows(sql, ...)
       parameters(...))
     local open = true
     local function close()
-      if open and not own.closed then
+      if open and not inside[self].closed then
         open = false
         own.execute("close " .. cursor, { n = 0 })
       end
@@ -477,13 +477,12 @@ end
 function M.new(own)
   local self = setmetatable({}, hook_mt)
   inside[self] = own
-  own.closed = nil -- a hook that is tried again
   return self
 end
 
 --- Ends the life of an object: its methods raise from now on.
 function M.close(self)
-  inside[self].closed = true
+  inside[self] = setmetatable({ closed = true }, { __index = inside[self] }) -- not of another try's object
 end
 
 --- A view that may be called, as `hook.run` is.

@@ -336,12 +336,23 @@ local function locked(own)
   if not ok then error(e, 0) end
 end
 
+-- What a try has left for after the commit goes with it when it fails.
+local function forget_left(state, before)
+  for name, count in pairs(before) do
+    local list = state[name]
+    for i = #(list or {}), count + 1, -1 do list[i] = nil end
+    if count == 0 then state[name] = nil end
+  end
+end
+
 local function with_retries(own)
-  local tries = (own.hook.retries or 0) + 1
+  local tries, state = (own.hook.retries or 0) + 1, own.state
+  local before = { after_commit = #(state.after_commit or {}), later = #(state.later or {}) }
   for try = 1, tries do
     own.rows, own.record.sql, own.effects = nil, nil, nil
     local ok, e = pcall(locked, own)
     if ok then return end
+    forget_left(state, before)
     local hopeless = own.state.transaction_lost or own.state.conn:txn() == "broken" or (err.is(e) and e.cancelled)
     if try == tries or hopeless then error(e, 0) end
     own.run:log("info", ("%s failed and is tried again (%d of %d)"):format(own.title, try, tries - 1))
@@ -375,10 +386,9 @@ end
 local function condition(own)
   local when = own.hook.when
   if opt(when) == nil or type(when) == "boolean" then return when ~= false end
-  if when:find("{{", 1, true) or when:find("{%%") then
-    return is_true(jinja.render(when, own.context, { file = own.hook.file, line = own.hook.line }))
-  end
-  return is_true(jinja.eval(when, own.context, { file = own.hook.file, line = own.hook.line }))
+  local place = { file = own.hook.file, line = opt(own.hook.when_line) or opt(own.hook.line) }
+  if when:find("{{", 1, true) or when:find("{%%") then return is_true(jinja.render(when, own.context, place)) end
+  return is_true(jinja.eval(when, own.context, place))
 end
 
 local function new_record(state, hook, phase, is_inside, index)
