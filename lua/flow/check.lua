@@ -175,8 +175,10 @@ local function check_selection(project, node)
   if not ok then
     if not err.is(found) or found.code >= 900 then error(found, 0) end
     if found.file then error(found, 0) end
-    if found.code == 306 then return end -- `result:` and `state:` need artifacts of a run
-    fail(node, NAME, "select", found.message, found.hint)
+    local compares = found.code == 311 -- with artifacts, which may not be there yet
+    if compares and node.state then return end
+    fail(node, NAME, "select", found.message, compares and "`state` of the transformation names the folder of its "
+      .. "artifacts" or found.hint)
   end
   if #found == 0 then
     project.problems:warn { code = 619, file = node.file, line = node.line, message = node.what

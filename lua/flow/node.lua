@@ -34,6 +34,10 @@ local CODE = 611
 ---@field fail_fast any
 ---@field vars table|nil
 ---@field threads any
+---@field state string|nil folder of an earlier run's artifacts, below the project's
+---@field defer any
+---@field favor_state any
+---@field defer_state string|nil
 ---@field operation string|nil its path
 ---@field argv string[]|nil script: the program and its arguments
 ---@field shell_text string|nil script: what a shell runs
@@ -58,6 +62,10 @@ local hints = { depends_on = "what must come before it stands in `needs`", type 
 -- What is rendered when the node runs.
 local late = { args = true, for_each = true, when = true, transformation = true, script = true, wait = true }
 
+-- Settings of a transformation that are taken as they are.
+local plain = { "selector", "full_refresh", "fail_fast", "vars", "threads", "state", "defer", "favor_state",
+  "defer_state" }
+
 local commands = { "build", "run", "test", "seed", "snapshot" }
 
 local makers = {}
@@ -67,14 +75,19 @@ function makers.transformation(self, node, data)
   if value.is_list(given) or type(given) == "string" then given = value.dict("select", given) end
   local what = node.what .. ": `transformation`"
   self:check(given, { command = "text", select = "texts", exclude = "texts", selector = "text",
-    full_refresh = "boolean~", fail_fast = "boolean~", vars = "mapping~", threads = "count~" },
+    full_refresh = "boolean~", fail_fast = "boolean~", vars = "mapping~", threads = "count~", state = "text",
+    defer = "boolean~", favor_state = "boolean~", defer_state = "text" },
     { what = what, code = CODE, container = data, key = "transformation" })
   node.command = self:one_of(given, "command", commands, { what = what, code = CODE }) or "build"
   for _, key in ipairs { "select", "exclude" } do
     local texts = reader_module.texts(given, key)
     node[key] = #texts > 0 and texts or nil
   end
-  for _, key in ipairs { "selector", "full_refresh", "fail_fast", "vars", "threads" } do node[key] = opt(given[key]) end
+  for _, key in ipairs(plain) do node[key] = opt(given[key]) end
+  if node.defer and not node.state and not node.defer_state then
+    self:fail({ code = CODE, container = given, key = "defer" }, what .. ": `defer` needs the folder of an earlier "
+      .. "run's artifacts: `state` or `defer_state`")
+  end
   if node.selector and (node.select or node.exclude) then
     self:fail({ code = CODE, container = given, key = "selector" }, what .. ": a `selector` says it all: leave out "
       .. "`select` and `exclude`")

@@ -150,8 +150,13 @@ local function settings_of(run, task)
     err.raise { code = 630, file = node.file, line = node.line, message =
       ("node '%s': `threads` must be a whole number above 0"):format(node.name) }
   end
+  local function folder(key)
+    local path = get(key)
+    return path and (path:sub(1, 1) == "/" and path or run.job.project.root .. "/" .. path)
+  end
   return { select = words "select", exclude = words "exclude", selector = get "selector",
-    full_refresh = get "full_refresh", fail_fast = get "fail_fast", threads = threads }, get "vars"
+    full_refresh = get "full_refresh", fail_fast = get "fail_fast", threads = threads, state = folder "state",
+    defer = get "defer", favor_state = get "favor_state", defer_state = folder "defer_state" }, get "vars"
 end
 
 local function project_with(run, vars)
