@@ -329,7 +329,8 @@ function days_of.year(self, data, what)
 end
 
 local periods = { "minute", "hour", "day", "weekday", "week", "month", "year" }
-local steps = { m = { 60, "*/%d * * * *", "minute" }, h = { 24, "0 */%d * * *", "hour" } }
+-- How many there are in what is the next larger, cron for a step, what they are called, cron for all of them.
+local steps = { m = { 60, "*/%d * * * *", "minute", "0 * * * *" }, h = { 24, "0 */%d * * *", "hour", "0 0 * * *" } }
 local units = { m = "m", min = "m", minute = "m", minutes = "m", h = "h", hour = "h", hours = "h" }
 
 -- `every: 15 minutes`, `every: 6h`: steps that divide an hour or a day, from its beginning.
@@ -341,14 +342,15 @@ local function step_of(self, data, what, text)
       table.concat(periods, ", "), shown(text)), err.did_you_mean(tostring(text), periods))
   end
   local n = math.tointeger(tonumber(number))
-  if n < 1 or n >= span[1] or span[1] % n ~= 0 then
+  if n < 1 or span[1] % n ~= 0 then
     bad(self, data, "every", what, ("every %d %ss: %d is no part of the %d %ss, so the last step would be shorter"
       ):format(n, span[3], n, span[1], span[3]), "`cron` says which minutes and hours are meant")
   end
   if opt(data.at) ~= nil or opt(data.on) ~= nil then
     bad(self, data, opt(data.at) ~= nil and "at" or "on", what, "a span takes neither `at` nor `on`")
   end
-  return { assert(cron.parse(span[2]:format(n))) }, ("every %d %s%s"):format(n, span[3], n == 1 and "" or "s")
+  local text = n == span[1] and span[4] or span[2]:format(n)
+  return { assert(cron.parse(text)) }, ("every %d %s%s"):format(n, span[3], n == 1 and "" or "s")
 end
 
 local function clock_words(times)

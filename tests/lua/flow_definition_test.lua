@@ -95,6 +95,40 @@ test("a time zone and pools of the project file", function()
   eq(flows.f.schedule:text(), "0 3 * * * (Asia/Tokyo)")
 end)
 
+-- schedule -> words, the next three times after Tuesday, 2026-02-03 10:20 UTC
+local schedules = {
+  { "{every: minute}", "every minute", "03 10:21, 03 10:22, 03 10:23" },
+  { "{every: 15 minutes}", "every 15 minutes", "03 10:30, 03 10:45, 03 11:00" },
+  { "{every: 60m}", "every 60 minutes", "03 11:00, 03 12:00, 03 13:00" },
+  { "{every: 6h}", "every 6 hours", "03 12:00, 03 18:00, 04 00:00" },
+  { "{every: 24 hours}", "every 24 hours", "04 00:00, 05 00:00, 06 00:00" },
+  { "{every: hour}", "every hour at :00", "03 11:00, 03 12:00, 03 13:00" },
+  { "{every: hour, at: [5, ':50']}", "every hour at :05, :50", "03 10:50, 03 11:05, 03 11:50" },
+  { "{every: day}", "every day at 00:00", "04 00:00, 05 00:00, 06 00:00" },
+  { "{every: day, at: [7:30, '19:05']}", "every day at 07:30, 19:05", "03 19:05, 04 07:30, 04 19:05" },
+  { "{every: weekday, at: '09:00'}", "every weekday at 09:00", "04 09:00, 05 09:00, 06 09:00" },
+  { "{every: week}", "every week on monday at 00:00", "09 00:00, 16 00:00, 23 00:00" },
+  { "{every: week, on: [tue, Sunday], at: '10:00'}", "every week on tuesday, sunday at 10:00",
+    "08 10:00, 10 10:00, 15 10:00" },
+  { "{every: month, on: [last, 5]}", "every month on last, 5 at 00:00", "05 00:00, 28 00:00, 05 00:00" },
+  { "{every: month, on: first monday, at: '08:00'}", "every month on first monday at 08:00",
+    "02 08:00, 06 08:00, 04 08:00" },
+  { "{every: month, on: last friday}", "every month on last friday at 00:00", "27 00:00, 27 00:00, 24 00:00" },
+  { "{every: year, on: 02-29}", "every year on 02-29 at 00:00", "29 00:00, 29 00:00, 29 00:00" },
+  { "'@hourly'", "@hourly", "03 11:00, 03 12:00, 03 13:00" },
+  { "{cron: '0 12 * * sat'}", "cron 0 12 * * sat", "07 12:00, 14 12:00, 21 12:00" },
+  { "[{every: day, at: '06:00'}, 0 18 * * *]", "every day at 06:00; 0 18 * * *", "03 18:00, 04 06:00, 04 18:00" },
+}
+
+test("schedules, and the times that they give", function()
+  for _, case in ipairs(schedules) do
+    local s = load("nodes: [{name: a, script: ls}]\nschedule: " .. case[1]).f.schedule
+    local times = s:between(1770114000 * 1000000, math.maxinteger, 3)
+    for i, at in ipairs(times) do times[i] = s:clock(at):sub(9, 16) end
+    eq({ case[1], s.words, table.concat(times, ", ") }, case)
+  end
+end)
+
 -- text of the nodes, or of the whole flow -> code, line, words of the message
 local mistakes = {
   { "nodes: [{name: a, script: ls, need: b}]", 611, 1, "has no key 'need'" },
