@@ -349,8 +349,8 @@ local function step_of(self, data, what, text)
   if opt(data.at) ~= nil or opt(data.on) ~= nil then
     bad(self, data, opt(data.at) ~= nil and "at" or "on", what, "a span takes neither `at` nor `on`")
   end
-  local text = n == span[1] and span[4] or span[2]:format(n)
-  return { assert(cron.parse(text)) }, ("every %d %s%s"):format(n, span[3], n == 1 and "" or "s")
+  local expression = n == span[1] and span[4] or span[2]:format(n)
+  return { assert(cron.parse(expression)) }, ("every %d %s%s"):format(n, span[3], n == 1 and "" or "s")
 end
 
 local function clock_words(times)
