@@ -49,7 +49,7 @@ def test_one_at_a_time(project):
     first.read_until("a post_hooks>")
     p.run("attach", input="n = 7\ncontinue\n").fails(2).says("error 181", "somebody is attached already")
     first.type("n\r")
-    while "\n1" not in first.raw.replace("\r", ""):
+    while "\n1\na post_hooks>" not in first.screen.text():
         assert first._read(20)
     assert run.process.poll() is None, "the second one has changed nothing"
     first.type("\x04")
