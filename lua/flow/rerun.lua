@@ -12,10 +12,11 @@ local good = { success = true, warn = true }
 -- Of what was under way when its process ended, what has committed is done.
 local function ask(run, rows)
   local waiting, xids = {}, {}
+  local has_ledger = run.job and require("run.ledger").settings(run.job.project) -- which knows more of nodes
   for _, row in ipairs(rows) do
     local result = row.status == "failed" and value.is_dict(row.result) and row.result
     local xid = result and result.crashed and value.opt(result.xid)
-    if xid then
+    if xid and not (has_ledger and row.name:find("/", 1, true)) then
       waiting[#waiting + 1] = row
       xids[#xids + 1] = xid
     end
@@ -79,8 +80,10 @@ end
 local function take_up(run, task, row, items, models)
   local kept = value.is_dict(row.result) and row.result or value.dict()
   local earlier = { nodes = models[task.name], ledger_run = value.opt(kept.invocation_id) }
-  local child = value.opt(kept.run_id)
-  if child and run.store:run(child) then earlier.child_id = child end
+  for _, key in ipairs { "earlier_run_id", "run_id" } do -- the later one, when its process got so far
+    local child = value.opt(kept[key])
+    if child and run.store:run(child) then earlier.child_id = child end
+  end
   local found = items[task.name]
   if found then
     earlier.items = {}
@@ -152,7 +155,8 @@ function M.prepare(run, earlier, opts)
       task.passed = true
     end
   end
-  if not any then
+  -- a run whose process ended behind its last task still has its own end before it
+  if not any and (from ~= "failure" or earlier.status == "success") then
     err.raise { code = 637, message = ("nothing of run %s is left to do"):format(earlier.id),
       hint = "--from all runs everything again, --from NODE all from one on" }
   end

@@ -112,12 +112,21 @@ end
 
 -- Tasks --------------------------------------------------------------------------------------------------
 
+-- What the history keeps of a task's result; of an item, by which a rerun knows it.
+local function kept_of(task)
+  if task.group and (not task.kept or task.kept.item == nil) then
+    task.kept = task.kept and value.copy_dict(task.kept) or value.dict()
+    task.kept.item = value.or_none(task.item)
+  end
+  return task.kept
+end
+
 --- An attempt of a task begins. Does not wait.
 ---@param task dex.FlowTask
 function FlowRun:begin(task)
   task.status, task.began = "running", time.mono()
   task.started_at = task.started_at or time.now()
-  self.recorder:note("set_task", self.id, task.name, "running", { result = task.kept,
+  self.recorder:note("set_task", self.id, task.name, "running", { result = kept_of(task),
     started_at = engine_job.now() })
   if task.attempt == 1 then report.task_start(self, task) end
 end
@@ -129,7 +138,7 @@ end
 ---@param delay number seconds
 function FlowRun:again(task, message, e, delay)
   task.status = "retrying"
-  self.recorder:note("set_task", self.id, task.name, "retrying", { message = self.mask(message), result = task.kept,
+  self.recorder:note("set_task", self.id, task.name, "retrying", { message = self.mask(message), result = kept_of(task),
     ended_at = engine_job.now() })
   self:say(task, "warn", ("attempt %d of %d failed%s, again in %.1f s: %s"):format(task.attempt,
     task.node.retries.count + 1, e and (" (error %d)"):format(e.code) or "", delay, message))
@@ -139,7 +148,7 @@ end
 local function finish(self, task, status, message, e)
   task.status, task.message, task.error = status, message, e
   self.recorder:note("set_task", self.id, task.name, status, { message = message and self.mask(message) or nil,
-    result = task.kept, rows = task.rows, ended_at = engine_job.now() })
+    result = kept_of(task), rows = task.rows, ended_at = engine_job.now() })
   report.task_end(self, task)
   self.open = self.open - 1
   local group = task.group
@@ -198,6 +207,23 @@ local function enqueue(self, task)
   end
 end
 
+-- What the history has of a task before it begins: how it ended in the run that this one takes up, or what there is to
+-- take up of it.
+local function row_of(task)
+  local earlier, kept = task.earlier, task.kept
+  if not kept and earlier then
+    kept = value.dict("invocation_id", value.or_none(earlier.ledger_run), "run_id", value.or_none(earlier.child_id))
+  end
+  return { name = task.name, kind = task.kind, label = task.name, needs = tasks.needs_of(task), status = task.status,
+    message = task.message, result = kept, started_at = task.started_us, ended_at = task.ended_us }
+end
+
+-- What the earlier run has completed of the nodes inside of a task.
+local function carry_nodes(self, task)
+  local kind = task_module.kind(task.kind)
+  if task.earlier and kind.carry then kind.carry(self, task) end
+end
+
 -- for_each ------------------------------------------------------------------------------------------------
 
 local function text_of(v) return json.encode(value.list { value.or_none(v) }) end
@@ -223,7 +249,6 @@ local function expand(self, task)
   local list, rows = {}, {}
   for i, item in ipairs(items_of(self, task)) do
     local one = tasks.item(task, i - 1, item)
-    one.kept = value.dict("item", value.or_none(item))
     local row = carried(task, i - 1, item)
     if row then
       one.status, one.result, one.message, one.kept = row.status, row.result.returned, row.message, row.result
@@ -231,14 +256,14 @@ local function expand(self, task)
       one.earlier = task.earlier and task.earlier.of_item and task.earlier.of_item(i - 1, item)
     end
     list[i] = one
-    rows[i] = { name = one.name, kind = one.kind, label = one.name, needs = tasks.needs_of(one), status = one.status,
-      message = one.message, result = row and row.result, started_at = row and row.started_at,
-      ended_at = row and row.ended_at }
+    one.started_us, one.ended_us = row and row.started_at, row and row.ended_at
+    rows[i] = row_of(one)
   end
   task.items, task.left_items = list, #list
   task.attempt = 1
   self:begin(task)
   self.recorder:note("add_tasks", self.id, rows)
+  for _, one in ipairs(list) do carry_nodes(self, one) end
   self:more(#list)
   self.open = self.open + #list
   if #list == 0 then self:close_items(task) end
@@ -350,13 +375,13 @@ end
 
 -- From the beginning to the end ---------------------------------------------------------------------------
 
+-- The rows of a run and of its tasks, with all that it has from an earlier run: in one transaction, so that whoever
+-- takes up this run in its turn finds the whole of it.
 local function open(self)
-  local rows, store = {}, self.store
+  local rows, recorder = {}, self.recorder
   self.open = 0
   for i, task in ipairs(self.tasks) do
-    rows[i] = { name = task.name, kind = task.kind, label = task.name, needs = tasks.needs_of(task),
-      status = task.status, message = task.message, result = task.kept, started_at = task.started_us,
-      ended_at = task.ended_us }
+    rows[i] = row_of(task)
     if task.status == "waiting" then
       self.open = self.open + 1
     else
@@ -365,20 +390,22 @@ local function open(self)
   end
   local fields = { parameters = self.shown, target = tostring(self.job.project.profile.target_name),
     command = "flow run " .. self.flow.name }
-  store:batch(function()
-    if self.guard then self.guard() end
-    if self.adopted then
-      store:set_run(self.id, "running", fields)
-    else
-      for name, v in pairs { id = self.id, kind = "flow", name = self.flow.name, trigger = self.trigger,
-        status = "running" } do
-        fields[name] = v
-      end
-      fields.by, fields.scheduled_for, fields.rerun_of = self.by, self.scheduled_for, self.rerun_of
-      fields.parent_id = self.parent and self.parent.id
-      store:create_run(fields)
+  if self.adopted then
+    recorder:note("set_run", self.id, "running", fields)
+  else
+    for name, v in pairs { id = self.id, kind = "flow", name = self.flow.name, trigger = self.trigger,
+      status = "running" } do
+      fields[name] = v
     end
-    store:add_tasks(self.id, rows)
+    fields.by, fields.scheduled_for, fields.rerun_of = self.by, self.scheduled_for, self.rerun_of
+    fields.parent_id = self.parent and self.parent.id
+    recorder:note("create_run", fields)
+  end
+  recorder:note("add_tasks", self.id, rows)
+  for _, task in ipairs(self.tasks) do carry_nodes(self, task) end
+  self.store:batch(function()
+    if self.guard then self.guard() end
+    recorder:flush()
   end)
 end
 

@@ -13,7 +13,17 @@ local M = {}
 function M.before(task)
   task.earlier_child = task.child and task.child_id or task.earlier and task.earlier.child_id
   task.child, task.child_id = nil, uuid()
-  task.kept = value.dict("run_id", task.child_id)
+  task.kept = value.dict("run_id", task.child_id, "earlier_run_id", value.or_none(task.earlier_child))
+end
+
+-- A run that came to its end in the moment in which the process did: it is not repeated.
+local function take_over(run, task, row)
+  task.child_id, task.kept, task.result = row.id, value.dict("run_id", row.id), value.dict()
+  for _, one in ipairs(run.store:tasks(row.id)) do
+    local kept = value.is_dict(one.result) and one.result or value.dict()
+    if not one.name:find "[/%[]" then task.result[one.name] = value.or_none(kept.returned) end
+  end
+  return "success", "it had ended when its process did"
 end
 
 --- Runs it. Raises 602 for arguments that do not fit. May wait.
@@ -29,10 +39,12 @@ function M.run(run, task)
     { what = ("node '%s': %s"):format(task.name, what), file = node.file, line = node.line })
   local flow_run = require "flow.run"
   local earlier = task.earlier_child
+  local row = earlier and run.store:run(earlier)
+  if row and row.status == "success" then return take_over(run, task, row) end
   local child = flow_run.new { id = task.child_id, job = run.job, flow = flow, flows = run.flows, store = run.store,
     values = bound, recorder = run.recorder, parent = run, trigger = "flow", by = run.by, rerun_of = earlier,
     limits = run.limits }
-  if earlier then require("flow.rerun").prepare(child, run.store:run(earlier), { from = "failure" }) end
+  if row then require("flow.rerun").prepare(child, row, { from = "failure" }) end
   task.child = child
   local status = child:execute()
   task.result = child:results_value()

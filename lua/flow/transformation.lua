@@ -200,6 +200,13 @@ local function outcome_of(task, results)
   return counts.warn > 0 and "warn" or "success", message
 end
 
+--- Adds the rows of what the earlier run has completed of it.
+---@param run dex.FlowRun
+---@param task dex.FlowTask with `earlier`
+function M.carry(run, task)
+  if task.earlier.nodes then rows_of(run, task):carry(task.earlier.nodes) end
+end
+
 --- What the history has of an attempt before it begins: under which id the ledger knows it.
 ---@param task dex.FlowTask
 function M.before(task)
@@ -216,8 +223,6 @@ end
 function M.run(run, task)
   local given, vars = settings_of(run, task)
   local rows = rows_of(run, task)
-  local earlier = task.earlier
-  if earlier and earlier.nodes and task.attempt == 1 then rows:carry(earlier.nodes) end
   local function row_of(id) return rows:name(id) end
   local job
   local report = engine_job.outlet(run, task, { shows_nodes = true, row_of = row_of, handlers = {
@@ -236,7 +241,7 @@ function M.run(run, task)
   job.selected = steps.selection(job, steps.builds[task.node.command].types)
   job.selected = left_of(task, job, rows)
   local has_ledger = task.ledger_run and require("run.ledger").settings(job.project)
-  if has_ledger then job.take_up = { run_id = task.ledger_run } end
+  if has_ledger then job.take_up, job.earlier = { run_id = task.ledger_run }, { batches = {} } end
   local outcome = dex_engine.execute(job)
   run:keep_results(outcome)
   return outcome_of(task, outcome.results)
