@@ -14,7 +14,7 @@ local M = {}
 
 local BATCH = 500         -- events at a time
 local PAUSE = 0.05        -- between two readings of the table, so that many events go out together
-local HIGH = 256 * 1024   -- unsent bytes with which a viewer counts as slow
+local HIGH = 1024 * 1024  -- unsent bytes with which a viewer counts as slow
 local LOW = 16 * 1024     -- and as able to take more
 local HEARTBEAT = 15      -- seconds
 

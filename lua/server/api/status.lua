@@ -56,6 +56,9 @@ local function events(request)
     end
   end
   local run, ends = request.query.run, request.query.ends
+  if run and not request.server.store:run(run) then
+    err.raise { code = 674, message = ("there is no run '%s'"):format(run) }
+  end
   if ends and not run then err.raise { code = 676, message = "`ends` goes with `run`" } end
   request.server.events:follow(request.answer, stream_fields, after, run, ends)
 end
