@@ -10,7 +10,7 @@ import zipfile
 # Debian's packages are seen by Debian's Python only; another one that has pytest may take these, which are pure Python.
 sys.path.append("/usr/lib/python3/dist-packages")
 from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import JavascriptException, TimeoutException  # noqa: E402
+from selenium.common.exceptions import JavascriptException, StaleElementReferenceException, TimeoutException  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
@@ -148,7 +148,10 @@ class Window:
 
     def press(self, text, where=""):
         """Presses a button."""
-        self.find(f"{where} button", text).click()
+        try:
+            self.find(f"{where} button", text).click()
+        except StaleElementReferenceException:  # it was drawn anew at that moment
+            self.find(f"{where} button", text).click()
 
     def follow(self, text, where="main"):
         self.find(f"{where} a", text).click()

@@ -30,7 +30,16 @@ export function svg(name, attributes, ...inside) {
   return made;
 }
 
-export const fill = (parent, ...inside) => { parent.textContent = ""; add(parent, inside); return parent; };
+// Draws anew what an element holds. What had the focus and is there again has it still: pages are drawn anew whenever
+// something happens, and that must not take the keyboard out of anybody's hands.
+export function fill(parent, ...inside) {
+  const had = document.activeElement, within = had !== parent && parent.contains(had);
+  parent.textContent = "";
+  add(parent, inside);
+  if (within && !had.isConnected) [...parent.querySelectorAll(had.tagName)].find(e => !e.disabled && e.textContent === had.textContent
+    && ["href", "aria-label", "id"].every(name => e.getAttribute(name) === had.getAttribute(name)))?.focus({ preventScroll: true });
+  return parent;
+}
 
 // Words --------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ import { confirmed } from "./keys.js";
 const TASK_KEYS = ["status", "started_at", "ended_at", "duration", "attempt", "message", "rows", "response", "result", "label", "kind", "node_id", "needs"];
 const MOST_DRAWN = 3000; // tasks in the graph of a run
 
+const AGAIN = new Set(["failed", "timed_out", "cancelled", "upstream_failed"]); // tasks with which a run may go on
+
 export const parameters = values => {
   const pairs = Object.entries(values || {});
   return pairs.length ? h("dl", { class: "pairs" }, pairs.map(([k, v]) => [h("dt", {}, k),
@@ -24,7 +26,7 @@ function rerunMenu(run, tasks, page) {
   const rerun = body => async () => {
     try { page.go(at("runs", (await post(`runs/${id}/rerun`, body)).id)); } catch (error) { failed(error); }
   };
-  const bad = tasks.some(t => ["failed", "timed_out", "cancelled", "upstream_failed"].includes(t.status)) || ["failed", "partial", "cancelled", "timed_out"].includes(run.status);
+  const bad = tasks.some(t => AGAIN.has(t.status)) || ["failed", "partial", "cancelled", "timed_out"].includes(run.status);
   return [bad ? button("Re-run from failure", rerun({ from: "failure" }), { kind: "primary", reason }) : null, button("Re-run all", rerun({ from: "all" }), { reason })];
 }
 
@@ -51,7 +53,7 @@ export async function draw(root, { name: id, signal, page }) {
   let run = await get(path, {}, signal), byName = new Map(), tasks = [];
   const head = h("div"), told = h("div"), result = h("div"), children = h("div"), hooks = h("div"), pictures = h("div", { class: "graph", hidden: true }), summary = h("span", { role: "status" });
   const bars = timeline({ actions: task => taskActions(task) });
-  let graph = null;
+  let graph = null, said = null;
   const log = logPanel(id, signal);
   const tabs = ["Timeline", "Graph"].map(name => h("button", { type: "button", "aria-pressed": String(name === "Timeline"), onclick: () => view(name) }, name));
 
@@ -87,7 +89,10 @@ export async function draw(root, { name: id, signal, page }) {
     fill(summary, progress({ tasks: counted }, tally(counted)));
   }
   function showHead() {
-    fill(head, headOf(run, tasks, page));
+    // Only when it would say something else: a button must not be replaced below a finger.
+    const says = JSON.stringify([run, tasks.some(t => AGAIN.has(t.status))], (key, value) => key === "tasks" || key === "counts" ? undefined : value);
+    if (says !== said) fill(head, headOf(run, tasks, page));
+    said = says;
     fill(told, run.message ? h("div", { class: tone(run.status) === "bad" ? "problem" : "note" }, tone(run.status) === "bad" ? icon("failed") : null, h("pre", {}, run.message)) : null);
     fill(hooks, run.hooks && run.hooks.length ? panel("Hooks of the run", {}, hooksOfRun(run.hooks)) : null);
     const parts = run.kind === "operation" ? resultOf(run.result) || resultOf(tasks.find(t => t.result)?.result) : null;

@@ -1,5 +1,5 @@
 // Runs as rows of a table: on the first page, among the runs, with a flow, an operation or a node.
-import { h, badge, tone, table, time, elapsed, runLink, link, count, calm, failed } from "./dom.js";
+import { h, fill, badge, tone, table, time, elapsed, runLink, link, count, calm, failed } from "./dom.js";
 import { get, onEvent } from "./api.js";
 
 // `text`: what stands beside the bar, instead of the numbers.
@@ -39,7 +39,7 @@ export const runsTable = (runs, { caption = "Runs", columns = ALL, none = "No ru
 export async function liveRuns(holder, values, { signal, none, caption, columns, concerns = () => true, after = () => {} }) {
   const load = async () => {
     const { items } = await get("runs", { limit: 10, ...values }, signal);
-    holder.replaceChildren(runsTable(items, { none, caption, columns }));
+    fill(holder, runsTable(items, { none, caption, columns }));
     after(items);
   };
   const again = calm(() => load().catch(failed), 1000);
