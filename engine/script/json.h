@@ -19,11 +19,11 @@ int json_decode(lua_State *L);
  * `sort_keys`, `ascii` (true: everything else as \uXXXX), `compact` (no space after , and :),
  * `exact` (raises 124 for what json.decode would give back as something else: tuples, objects, keys
  * that are no text, text that is no UTF-8),
- * `holes` (a list of tables within the value, at most 4, in their order: nothing is written in their
- * place, and the texts before, between and behind them come back one by one),
- * `default` (a function that gives a plain value for objects that are none; it may not wait). An
- * object whose metatable has `__tojson` is given to that. Raises 124 for what cannot be written:
- * nil, undefined, functions, tables that are neither dict, list nor tuple.
+ * `holes` (a list of tables within the value, at most 4, in their order: nothing is written in
+ * their place, and the texts before, between and behind them come back one by one), `default` (a
+ * function that gives a plain value for objects that are none; it may not wait). An object whose
+ * metatable has `__tojson` is given to that. Raises 124 for what cannot be written: nil, undefined,
+ * functions, tables that are neither dict, list nor tuple.
  */
 int json_encode(lua_State *L);
 
