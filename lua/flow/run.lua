@@ -438,7 +438,6 @@ local function conclude(self, status)
 end
 
 local function perform(self)
-  lifecycle.check(self)
   self.engine.events = require("run.hook_events").new(self.engine)
   report.start(self)
   lifecycle.notify(self, "start", "running")
@@ -473,6 +472,7 @@ end
 --- is not there, a state that cannot be written. May wait.
 ---@return string status of the run
 function FlowRun:execute()
+  lifecycle.check(self)
   open(self)
   local watch
   if self.flow.timeout then
