@@ -20,6 +20,7 @@ M.commands = { run = true, build = true, test = true, seed = true, snapshot = tr
   ["run-operation"] = true }
 
 local DELAY = 0.05     -- between what happens and its being written
+local SHORT = 1        -- seconds: nobody watches a shorter run, so nobody sees what waits in it
 local YOUNG = 40000    -- microseconds
 local PATIENCE = 20000 -- what may wait while another process holds the file
 
@@ -29,7 +30,7 @@ Recorder.__index = Recorder
 
 local function new(store, run_id, opts)
   return setmetatable({ store = store, run_id = run_id, mask = opts.mask, report = opts.report, info = opts.info,
-    known = {}, count = 0, open = {}, changed = {}, hooks = {}, logs = {} }, Recorder)
+    known = {}, planned = {}, count = 0, open = {}, changed = {}, hooks = {}, logs = {} }, Recorder)
 end
 
 -- Beginning ----------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ end
 
 local function give_up(self, e)
   self.broken = true
-  self.changed, self.hooks, self.logs, self.tasks = {}, {}, {}, nil
+  self.changed, self.hooks, self.logs, self.planned = {}, {}, {}, {}
   complain(self.report, e)
 end
 
@@ -139,10 +140,9 @@ end
 
 -- Plans a task for a node, behind those that there are.
 local function add(self, id, kind, label, needs)
-  self.known[id] = true
   self.count = self.count + 1
-  self.tasks = self.tasks or {}
-  table.insert(self.tasks, { name = id, kind = kind, node_id = id, label = label, needs = needs })
+  self.known[id] = true
+  self.planned[id] = { name = id, kind = kind, node_id = id, label = label, needs = needs, position = self.count }
 end
 
 local function task_of(self, id, kind, label)
@@ -161,7 +161,12 @@ function handlers.run_start(self, data)
     local deps = item.deps -- places in this list, which are those of the tasks
     add(self, item.id, item.kind, node_label(item.node), deps[1] and "[" .. table.concat(deps, ",") .. "]" or nil)
   end
-  arm(self)
+  loop.spawn(function()
+    loop.sleep(SHORT)
+    if self.over then return end
+    self.is_long = true
+    self:flush()
+  end)
 end
 
 function handlers.node_start(self, data)
@@ -264,14 +269,19 @@ end
 
 local function text_of(self, text) return text and values.line(self.mask(tostring(text))) end
 
-local function write_end(self, task)
-  local result, store = task.result, self.store
+local function write_end(self, task, ended)
+  local result = task.result
   local fields = { attempt = task.begun and (result.tries or 1) or 0, started_at = task.started_at,
     ended_at = task.ended_at, message = text_of(self, result.message),
     response = result.response ~= result.message and text_of(self, result.response) or nil,
     rows = math.tointeger(result.rows_affected), result = kept_result(result) }
   if task.begun then fields.phases = phases_of(task) end
-  store:end_task(self.run_id, task.id, status_of(result), fields)
+  local planned = self.planned[task.id]
+  if planned then
+    ended[#ended + 1] = { task = planned, status = status_of(result), fields = fields }
+  else
+    self.store:end_task(self.run_id, task.id, status_of(result), fields)
+  end
 end
 
 -- A task that goes on. Most last no longer than a moment: only their end is told.
@@ -282,6 +292,11 @@ local function write_open(self, task, now)
   end
   local store = self.store
   if not task.written then
+    local planned = self.planned[task.id]
+    if planned then
+      store:add_tasks(self.run_id, { planned })
+      self.placed[#self.placed + 1] = task.id
+    end
     store:set_task(self.run_id, task.id, "running", { started_at = task.started_at })
     task.written = true
   end
@@ -303,15 +318,30 @@ local function write_hook(self, record)
     duration = values.micro(record.seconds), message = text_of(self, record.message) })
 end
 
-local function write(self)
-  local store = self.store
-  if self.tasks and #self.tasks > 0 then store:add_tasks(self.run_id, self.tasks) end
-  for _, record in ipairs(self.hooks) do write_hook(self, record) end
-  self.young = {}
-  local now = values.now()
-  for _, task in ipairs(self.changed) do
-    if task.result then write_end(self, task) else write_open(self, task, now) end
+-- Tasks of which nothing has been heard yet.
+local function write_waiting(self)
+  local is_placed, waiting = {}, {}
+  for _, id in ipairs(self.placed) do is_placed[id] = true end
+  for id, task in pairs(self.planned) do
+    if not is_placed[id] then waiting[#waiting + 1] = task end
   end
+  if #waiting == 0 then return end
+  table.sort(waiting, function(a, b) return a.position < b.position end)
+  self.store:add_tasks(self.run_id, waiting)
+  for _, task in ipairs(waiting) do self.placed[#self.placed + 1] = task.name end
+end
+
+local function write(self, last)
+  local store = self.store
+  for _, record in ipairs(self.hooks) do write_hook(self, record) end
+  self.young, self.placed = {}, {}
+  local now, ended = values.now(), {}
+  for _, task in ipairs(self.changed) do
+    if task.result then write_end(self, task, ended) else write_open(self, task, now) end
+  end
+  if #ended > 0 then store:add_ended(self.run_id, ended) end
+  for _, item in ipairs(ended) do self.placed[#self.placed + 1] = item.task.name end
+  if self.is_long or last then write_waiting(self) end
   for _, line in ipairs(self.logs) do
     store:add_log(self.run_id, line.task, line.level, self.mask(line.text), line.at)
   end
@@ -321,11 +351,12 @@ end
 ---@param last? boolean nothing may stay
 function Recorder:flush(last)
   if self.broken then return end
-  if #self.changed + #self.hooks + #self.logs == 0 and not self.tasks then return end
-  local ok, e = pcall(self.store.batch, self.store, function() write(self) end)
+  if #self.changed + #self.hooks + #self.logs == 0 and not next(self.planned) then return end
+  local ok, e = pcall(self.store.batch, self.store, function() write(self, last) end)
   if ok then
+    for _, id in ipairs(self.placed) do self.planned[id] = nil end
     for _, task in ipairs(self.changed) do task.noted = nil end
-    self.changed, self.hooks, self.logs, self.tasks = {}, {}, {}, nil
+    self.changed, self.hooks, self.logs = {}, {}, {}
     for _, task in ipairs(self.young) do note(self, task) end
   elseif err.is(e) and e.code == 651 and not last and #self.changed + #self.hooks + #self.logs < PATIENCE then
     arm(self)

@@ -97,13 +97,13 @@ end
 function M.before(which, status) return before[which][status] or {} end
 
 --- Whether one status may become another.
----@param which "runs"|"tasks"|"marks"|"marked_runs"
+---@param which "runs"|"tasks"|"through"|"marks"|"marked_runs"
 ---@param from string
 ---@param to string
 ---@return boolean
 function M.can(which, from, to)
-  for _, status in ipairs(M[which][from] or {}) do
-    if status == to then return true end
+  for _, status in ipairs(before[which][to] or {}) do
+    if status == from then return true end
   end
   return false
 end

@@ -51,28 +51,67 @@ local function position(self, seq, run_id, name)
     hint = err.did_you_mean(name, names) }
 end
 
-local insert = [[insert into tasks (run, position, name, kind, node, label, needs, status, started_at, ended_at,
-  message, rows, result) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)]]
+-- So many nodes are asked for one by one; before more, all are read, once (0 is the number of none).
+local FEW = 50
+
+local function know_nodes(self, count)
+  if count < FEW or self.nodes[0] then return end
+  self.nodes[0] = true
+  for row in self.db:each "select id, unique_id from nodes" do self.nodes[row.unique_id] = row.id end
+end
+
+local insert = [[insert into tasks (run, position, name, kind, node, label, needs, status, attempt, started_at,
+  ended_at, message, response, rows, result, phases)
+  values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)]]
+
+local function put(self, seq, at, task, to, fields)
+  local needs = task.needs
+  if type(needs) == "table" then needs = needs[1] and values.to_json(needs) or nil end
+  self.db:exec(insert, seq, at, task.name, task.kind, self:node(task.node_id), task.label, needs, to,
+    fields.attempt or 0, fields.started_at, fields.ended_at, fields.message, fields.response, fields.rows,
+    values.to_json(fields.result), fields.phases)
+end
 
 --- Adds tasks to a run, behind those that it has.
 ---@param run_id string
 ---@param list {name: string, kind: string|nil, node_id: string|nil, label: string|nil, needs: string[]|string|nil,
----  status: string|nil, started_at: integer|nil, ended_at: integer|nil, message: string|nil, rows: integer|nil,
----  result: any}[] `needs`: names, or as JSON, where positions (1 is the run's first task) may stand as well; `status`:
----  waiting unless given: what a rerun has from the run before comes with the end that it had there
+---  status: string|nil, position: integer|nil, started_at: integer|nil, ended_at: integer|nil, message: string|nil,
+---  rows: integer|nil, result: any}[] `needs`: names, or as JSON, where positions (1 is the run's first task) may stand
+---  as well; `status`: waiting unless given: what a rerun has from the run before comes with the end that it had there;
+---  `position`: the place of one that was planned together with others (add_ended)
 function M:add_tasks(run_id, list)
   self:batch(function()
     local seq = self:seq(run_id)
-    local positions, db = positions_of(self, seq), self.db
-    local last = db:value("select max(position) from tasks where run = ?1", seq) or 0
+    local positions = positions_of(self, seq)
+    local last = self.db:value("select max(position) from tasks where run = ?1", seq) or 0
+    know_nodes(self, #list)
     for i, task in ipairs(list) do
-      local needs = task.needs
-      if type(needs) == "table" then needs = needs[1] and values.to_json(needs) or nil end
-      db:exec(insert, seq, last + i, task.name, task.kind, self:node(task.node_id), task.label, needs,
-        task.status or "waiting", task.started_at, task.ended_at, task.message, task.rows, values.to_json(task.result))
-      positions[task.name] = last + i
+      local at = task.position or last + i
+      put(self, seq, at, task, task.status or "waiting", task)
+      positions[task.name] = at
     end
     self:add_event(run_id, nil, "tasks", { count = #list })
+  end)
+end
+
+--- Adds tasks to a run that have begun and ended already: one row where add_tasks and end_task write it twice.
+---@param run_id string
+---@param list {task: table, status: string, fields: table}[] `task` as in add_tasks, with `position`; `fields` as in
+---  end_task, with `ended_at`, `phases` as JSON
+function M:add_ended(run_id, list)
+  self:batch(function()
+    local seq = self:seq(run_id)
+    local positions = positions_of(self, seq)
+    know_nodes(self, #list)
+    for _, item in ipairs(list) do
+      local task, to = item.task, item.status
+      if not status.can("through", "waiting", to) then
+        error(status.refused("through", ("task '%s'"):format(task.name), "waiting", to), 0)
+      end
+      put(self, seq, task.position, task, to, item.fields)
+      positions[task.name] = task.position
+      self:add_event(run_id, nil, "task", nil, task.position, item.fields.ended_at)
+    end
   end)
 end
 
