@@ -211,9 +211,11 @@ static int env_unset(lua_State *L)
 
 int luaopen_dex_env(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "get", env_get }, { "all", env_all }, { "set", env_set }, { "unset", env_unset }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "get", env_get },
+                                          { "all", env_all },
+                                          { "set", env_set },
+                                          { "unset", env_unset },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }
