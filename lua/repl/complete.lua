@@ -87,16 +87,15 @@ local of_function = { ref = { "node" }, node = { "node" }, show = { "node" }, co
 
 local any_text = { "node", "relation", "column", "source" }
 
--- Fields of what a path such as `a.b` means, looked at without calling anything.
-local function fields(scope, path, prefix)
+--- Fields of what a path such as `a.b` means, looked at without calling anything.
+---@param get fun(name: string): any what its first name means
+---@param path string
+---@param prefix string
+---@return string[]
+function M.fields(get, path, prefix)
   local v
   for part in path:gmatch("[^.]+") do
-    if v == nil then
-      v = rawget(scope, part)
-      if v == nil then v = rawget(_G, part) end
-    else
-      v = type(v) == "table" and rawget(v, part) or nil
-    end
+    if v == nil then v = get(part) else v = type(v) == "table" and rawget(v, part) or nil end
     if v == nil then return {} end
   end
   local set = {}
@@ -107,8 +106,11 @@ local function fields(scope, path, prefix)
   return sorted(set)
 end
 
--- The methods of `hook`.
-local function hook_names(prefix, colon)
+--- The methods of `hook`, behind a colon, or its fields.
+---@param prefix string
+---@param colon boolean
+---@return string[]
+function M.hook_names(prefix, colon)
   local field_names, method_names = require("run.hook_object").surface()
   local found = {}
   matching(colon and method_names or field_names, prefix, found)
@@ -175,14 +177,20 @@ function M.find(w, sql, text, cursor)
     return cursor - #word, found
   end
   local owner, colon, method = before:match("([%a_][%w_%.]*)([:.])([%w_]*)$")
-  if owner == "hook" then return cursor - #method, hook_names(method, colon == ":") end
+  if owner == "hook" then return cursor - #method, M.hook_names(method, colon == ":") end
   local of_place = w.place and w.place:fields(owner)
   if of_place then
     matching(of_place, method, found)
     return cursor - #method, found
   end
   if owner == "dex" then owner, method = nil, method end
-  if owner then return cursor - #method, fields(w.scope, owner, method) end
+  if owner then
+    return cursor - #method, M.fields(function(name)
+      local v = rawget(w.scope, name)
+      if v == nil then v = rawget(_G, name) end
+      return v
+    end, owner, method)
+  end
   local word = before:match("[%a_][%w_]*$") or ""
   return cursor - #word, free(w, word)
 end

@@ -320,9 +320,20 @@ local function greeting(own)
   return table.concat(out, "\n")
 end
 
--- Names that may stand for a word that is typed: variables, what stands for the place, commands.
-local function completion(scope)
+-- Names that may stand for a word that is typed: variables, what stands for the place, commands; fields of those.
+local function completion(own, scope, names)
+  local complete = require "repl.complete"
+  local function variable(name)
+    local frame = chosen(own)
+    local found, v
+    if frame then found, v = frame:get(name) end
+    if not found then v = rawget(names, name) end
+    return v
+  end
   return function(text, cursor)
+    local owner, mark, field = text:sub(1, cursor - 1):match("([%a_][%w_%.]*)([:.])([%w_]*)$")
+    if owner == "hook" then return cursor - #field, complete.hook_names(field, mark == ":") end
+    if owner then return cursor - #field, complete.fields(variable, owner, field) end
     local word = text:sub(1, cursor - 1):match("[%a_][%w_]*$") or ""
     local before, found, seen = text:sub(1, cursor - 1 - #word), {}, {}
     local function add(name)
@@ -331,7 +342,6 @@ local function completion(scope)
         found[#found + 1] = name
       end
     end
-    if before:find("[%.:]$") then return cursor, {} end
     for _, name in ipairs(getmetatable(scope).__names()) do add(name) end
     if not before:find("%S") then
       for name in pairs(commands) do add(name) end
@@ -352,7 +362,7 @@ function M.session(debugger, stop)
   local label = ("%s%s"):format(node.name, stop.state.phase and " " .. stop.state.phase or "")
   return {
     name = "prompt", scope = scope, banner = greeting(own), words = words_of(own), dots = dots_of(own),
-    complete = completion(scope), place = frame and ("%s:%d"):format(frame.file, frame.line) or label,
+    complete = completion(own, scope, names), place = frame and ("%s:%d"):format(frame.file, frame.line) or label,
     prompt = function(more) return more and (" "):rep(#label) .. ">> " or label .. "> " end,
     sql = function(session, text) session:show(table.pack(names.query(text))) end,
     show = function(session, results)

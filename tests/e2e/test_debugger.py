@@ -68,6 +68,10 @@ def test_breakpoint_in_a_hook(project):
     t.ask("retry", "is for a failure", "plain post_hooks>")
     t.ask("note = { key = 'correct-horse' }", "plain post_hooks>")
     assert "correct-horse" not in t.ask("note", 'key = "*****"', "plain post_hooks>").split("note", 1)[1]
+    t.type("note.k\t")
+    t.ask("", "ey", "\n*****", "plain post_hooks>")
+    t.type("hook:val\t")
+    t.ask("('select 41')", "ue('select 41')", "\n41", "plain post_hooks>")
     t.ask("nowhere.x", "attempt to index a nil value (global 'nowhere')", "plain post_hooks>")
     t.ask("where", "> #1  hooks/audit.lua:6", "plain post_hooks>")
     t.type("continue\r")
