@@ -162,7 +162,8 @@ local function execute(job, opts, prepare)
   run = flow_run.new { id = row and row.id or job.invocation_id, job = job, flow = flow, flows = opts.flows,
     store = store, recorder = recorder, limits = limits.new(opts.flows.pools, store), values = opts.values,
     adopted = row ~= nil, guard = guard, trigger = row and row.trigger or opts.trigger,
-    by = row and row.by or env.get "USER", scheduled_for = row and row.scheduled_for or opts.scheduled_for, rerun_of = opts.rerun_of }
+    by = row and row.by or env.get "USER",
+    scheduled_for = row and row.scheduled_for or opts.scheduled_for, rerun_of = opts.rerun_of }
   job.invocation_id = run.id
   if prepare then prepare(run) end
   local ok, e = pcall(with_signals, job, run, function()

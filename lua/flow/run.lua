@@ -390,6 +390,7 @@ local function open(self)
   end
   local fields = { parameters = self.shown, target = tostring(self.job.project.profile.target_name),
     command = "flow run " .. self.flow.name }
+  fields.rerun_of = self.rerun_of
   if self.adopted then
     recorder:note("set_run", self.id, "running", fields)
   else
@@ -397,7 +398,7 @@ local function open(self)
       status = "running" } do
       fields[name] = v
     end
-    fields.by, fields.scheduled_for, fields.rerun_of = self.by, self.scheduled_for, self.rerun_of
+    fields.by, fields.scheduled_for = self.by, self.scheduled_for
     fields.parent_id = self.parent and self.parent.id
     recorder:note("create_run", fields)
   end
