@@ -10,6 +10,7 @@
 #endif
 #include <openssl/crypto.h>
 #include <pcre2.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 #include <yaml.h>
@@ -138,7 +139,7 @@ static void push_openssl_version(lua_State *L)
 /* versions() -> {name = version} of the libraries this program runs with */
 static int core_versions(lua_State *L)
 {
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     lua_pushfstring(L, "%s.%s", LUA_VERSION + 4, LUA_VERSION_RELEASE);
     lua_setfield(L, -2, "Lua");
     lua_pushstring(L, event_get_version());
@@ -153,6 +154,8 @@ static int core_versions(lua_State *L)
     lua_setfield(L, -2, "PCRE2");
     push_openssl_version(L);
     lua_setfield(L, -2, "OpenSSL");
+    lua_pushstring(L, sqlite3_libversion());
+    lua_setfield(L, -2, "SQLite");
     return 1;
 }
 

@@ -543,16 +543,8 @@ static const luaL_Reg methods[] = {
     { NULL, NULL },
 };
 
-/* sqlite.version() -> of the library */
-static int sqlite_version(lua_State *L)
-{
-    lua_pushstring(L, sqlite3_libversion());
-    return 1;
-}
-
 static const luaL_Reg functions[] = {
     { "open", sqlite_open },
-    { "version", sqlite_version },
     { NULL, NULL },
 };
 

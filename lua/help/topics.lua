@@ -14,6 +14,7 @@ local pages = {
   { "flows", "operations, models and scripts in order", "lua/help/topics/flows.md" },
   { "schedules", "when flows run, and the server that runs them", "lua/help/topics/schedules.md" },
   { "api", "the API of the live page, tokens, and a proxy", "lua/help/topics/api.md" },
+  { "history", "what ran, and how long it is kept", "lua/help/topics/history.md" },
   { "repl", "the prompt, and scripts", "lua/help/topics/repl.md" },
   { "ledger", "crashes, retry, locks and what hooks do outside", "lua/help/topics/ledger.md" },
   { "private-server", "the project's own PostgreSQL", "lua/help/topics/private-server.md" },

@@ -21,8 +21,9 @@ function M:latest_nodes()
   local found = {}
   for _, row in ipairs(self.db:rows [[select nodes.unique_id, runs.id as run_id, tasks.status, tasks.started_at,
       tasks.ended_at
-    from nodes join tasks on tasks.node = nodes.id and tasks.run = (select max(run) from tasks where node = nodes.id)
-    join runs on runs.seq = tasks.run]]) do
+    from nodes cross join tasks on tasks.node = nodes.id
+      and tasks.run = (select max(run) from tasks where node = nodes.id)
+    cross join runs on runs.seq = tasks.run]]) do -- in this order: the planner would begin with all runs
     found[row.unique_id] = row
   end
   return found
@@ -58,7 +59,8 @@ function M:failures(filter)
       tasks.name as task, nodes.unique_id as node_id, tasks.status, tasks.started_at, tasks.ended_at, tasks.message
     from tasks join runs on runs.seq = tasks.run left join nodes on nodes.id = tasks.node
     where tasks.status in ('failed', 'timed_out')
-      and tasks.run >= coalesce((select min(seq) from runs where created_at >= ?1), 9223372036854775807)
+      and tasks.run >= coalesce((select seq from runs where created_at >= ?1 order by created_at limit 1),
+        9223372036854775807)
     order by tasks.run desc, tasks.position limit ?2]], filter.since or 0, filter.limit or 50)
 end
 

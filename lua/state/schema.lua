@@ -29,7 +29,7 @@ create table tasks (
   response text, rows integer, result text, phases text, marked_by text,
   primary key (run, position)) without rowid;
 create index tasks_by_node on tasks (node, run) where node is not null;
-create index tasks_failed on tasks (status, run) where status in ('failed', 'timed_out');
+create index tasks_failed on tasks (run) where status in ('failed', 'timed_out');
 
 create table attempts (
   run integer not null, task text not null, attempt integer not null, started_at integer, ended_at integer,

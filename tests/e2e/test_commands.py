@@ -32,7 +32,7 @@ def test_version(project):
     assert p.run("version").ok().stdout == short
     long = p.run("version -v").ok().stdout
     assert long.startswith(short)
-    for library in "Lua", "LPeg", "libpq", "libyaml", "libevent", "PCRE2", "OpenSSL":
+    for library in "Lua", "LPeg", "libpq", "libyaml", "libevent", "PCRE2", "OpenSSL", "SQLite":
         assert re.search(rf"^  {library} +\d", long, re.M), long
 
 

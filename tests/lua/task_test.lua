@@ -166,7 +166,7 @@ end)
 t.test("versions", function()
   t.eq(core.version, "0.1.0")
   local versions = core.versions()
-  for _, name in ipairs { "Lua", "LPeg", "libevent", "libyaml", "libpq", "PCRE2", "OpenSSL" } do
+  for _, name in ipairs { "Lua", "LPeg", "libevent", "libyaml", "libpq", "PCRE2", "OpenSSL", "SQLite" } do
     t.ok(versions[name]:match("^%d+%.%d+"), name)
   end
   t.ok(versions.Lua:match("^5%.4%.%d+$"))
