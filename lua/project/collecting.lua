@@ -27,7 +27,9 @@ function M.check(i)
 end
 
 --- Collects what is garbage by now, and lets the collector work again: for a load that holds little for long.
-function M.wake()
+---@param pause? integer percent of what is held after a round at which the next one begins, from now on
+function M.wake(pause)
+  if pause then collectgarbage("incremental", pause) end
   collectgarbage()
   collectgarbage("restart")
 end

@@ -126,16 +126,16 @@ function M:reader(project)
   local current, at
   local depends_on = {}
   local row = setmetatable({}, { __index = function(_, field)
-    if field == "unique_id" then return current end
-    if field == "depends_on" then
-      depends_on.nodes = edges[at]
-      return depends_on
-    end
     local column = columns[field]
     if column then
       local v = column[at]
-      if v ~= false or field == "checked" then return v end
+      if v or field == "checked" then return v end
       return lists[field] and nothing or nil
+    elseif field == "depends_on" then
+      depends_on.nodes = edges[at]
+      return depends_on
+    elseif field == "unique_id" then
+      return current
     end
     if not absent[field] then return nodes[current][field] end
   end })

@@ -7,6 +7,7 @@ local value = require "jinja.value"
 local M = {}
 
 local opt = value.opt
+local nothing = {}
 local refable = { model = true, seed = true, snapshot = true }
 
 -- Looking names up -------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ local function resolve(project, node, dropped, target_of)
   if not list then return end
   local seen = {}
   local from = node.package_name
-  for _, pair in ipairs(opt(node.sources) or {}) do
+  for _, pair in ipairs(opt(node.sources) or nothing) do
     local target, disabled = M.find_source(project, from, pair[1], pair[2])
     if not target then return report(project, node, unresolved_source(project, node, pair, disabled), dropped) end
     local id = target.unique_id
@@ -308,8 +309,8 @@ end
 -- The functions and metrics that a node refers to, as lists of a name or of a package and a name.
 local function resolve_others(project, node, dropped)
   local list, seen = node.depends_on.nodes, {}
-  local functions, metrics = opt(node.functions) or {}, opt(node.metrics) or {}
-  if not list or #functions + #metrics == 0 then return end
+  local functions, metrics = opt(node.functions) or nothing, opt(node.metrics) or nothing
+  if not list or not (functions[1] or metrics[1]) then return end
   for _, id in ipairs(list) do seen[id] = true end
   for _, pair in ipairs { { "function", functions }, { "metric", metrics } } do
     for _, words in ipairs(pair[2]) do

@@ -373,7 +373,7 @@ end
 ---@param writers userdata[] of the files, by the processes' numbers
 function M.work(project, plan, common, writers)
   local writer = writers[common:number()]
-  collecting.wake() -- what is written is garbage
+  collecting.wake(200) -- what is written is garbage
   cache.watch()
   asked.begin()
   local self = new(project, plan, common, writer)

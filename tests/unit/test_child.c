@@ -210,6 +210,51 @@ static void test_detach(void)
     CHECK(child_poll(-1) != CHILD_RUNNING); /* there is nobody to wait for */
 }
 
+struct deed {
+    int seen;
+    int out;
+};
+
+/* What it changes is its own; then it waits for a signal, if it has a pipe to say so. */
+static int do_deed(void *arg)
+{
+    struct deed *deed = arg;
+    deed->seen++;
+    if (deed->out < 0)
+        return 10 + deed->seen;
+    int group_of_its_own = getpgrp() == getpid();
+    CHECK(write(deed->out, group_of_its_own ? "y" : "n", 1) == 1);
+    for (;;)
+        pause();
+}
+
+static void test_copy(void)
+{
+    struct err e = ERR_INIT;
+    struct waiting waiting = { .loop = loop_new(&e) };
+    struct deed deed = { 1, -1 };
+    struct child *copy = child_copy(waiting.loop, do_deed, &deed, on_end, &waiting, &e);
+    CHECK(copy != NULL);
+    CHECK(loop_run(waiting.loop, &e) == 0);
+    CHECK(waiting.status == 12 && waiting.calls == 1 && deed.seen == 1);
+    child_free(copy);
+
+    int ends[2];
+    char byte;
+    CHECK(pipe(ends) == 0);
+    deed.out = ends[1];
+    copy = child_copy(waiting.loop, do_deed, &deed, on_end, &waiting, &e);
+    close(ends[1]);
+    CHECK(read(ends[0], &byte, 1) == 1 && byte == 'y');
+    child_kill(copy, SIGTERM); /* of which it has no handler of ours */
+    CHECK(loop_run(waiting.loop, &e) == 0);
+    CHECK(waiting.status == -SIGTERM && waiting.calls == 2);
+    child_free(copy);
+    CHECK(read(ends[0], &byte, 1) == 0);
+    close(ends[0]);
+    loop_free(waiting.loop);
+}
+
 int main(void)
 {
     RUN(test_exec);
@@ -219,5 +264,6 @@ int main(void)
     RUN(test_start);
     RUN(test_groups);
     RUN(test_detach);
+    RUN(test_copy);
     return check_finish();
 }
