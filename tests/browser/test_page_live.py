@@ -140,6 +140,7 @@ def test_a_build_from_a_node(serve, window, axe):
     one.sees("build", where="h1")
     one.sees("partial", where=STATUS)  # broken divides by zero
     one.sees("fct_orders", where=".timeline")
+    assert "report/customers" not in one.text(".timeline")  # the operation that reads it was not asked for
     one.js("[...document.querySelectorAll('.task-row button')].find(b => b.textContent.includes('broken')).click()")
     one.sees("division by zero", where=".task-details")
     one.js("[...document.querySelectorAll('.task-row button')].find(b => b.textContent.includes('fct_orders')).click()")

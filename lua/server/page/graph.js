@@ -84,8 +84,8 @@ export class Graph {
     if (!this.width) return;
     const { left, top, right, bottom } = this.area, PAD = 24;
     const scale = Math.min((this.width - 2 * PAD) / (right - left), (this.height - 2 * PAD) / (bottom - top), 1.1);
-    // A small one stays readable, and is moved where it is too wide.
-    this.scale = Math.max(scale, this.nodes.length <= 60 ? 0.62 : 0.01);
+    // A small one stays readable where it would not be, as on a telephone: it is moved instead.
+    this.scale = Math.max(scale, scale < 0.42 && this.nodes.length <= 60 ? 0.62 : 0.01);
     const wide = this.scale * (right - left) > this.width - 2 * PAD;
     this.x = wide && scale < this.scale ? PAD - this.scale * left : this.width / 2 - this.scale * (left + right) / 2;
     this.y = this.height / 2 - this.scale * (top + bottom) / 2;

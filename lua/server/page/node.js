@@ -40,18 +40,18 @@ export function hooks(list) {
 function columns(node, signal) {
   if (!["model", "seed", "snapshot", "source"].includes(node.type)) return null;
   const holder = h("div"), told = h("span", { class: "soft", role: "status" });
-  const show = (list, text) => { fill(holder, columnTable(list)); fill(told, `${count(list.length, "column")}, ${text}`); };
+  const show = (list, text) => { fill(holder, columnTable(list, node.name)); fill(told, `${count(list.length, "column")}, ${text}`); };
   show(node.columns || [], "as declared");
   get(`nodes/${encodeURIComponent(node.id)}/columns`, {}, signal).then(answer => show(answer.items, "as the database has them"),
     error => { if (error.name !== "AbortError") fill(told, `as declared: ${error.message}`); });
   return panel("Columns", { tools: told }, holder);
 }
 
-function columnTable(list) {
+function columnTable(list, model) {
   return table("Columns", [
     { head: "Name", cell: c => h("code", {}, c.name) }, { head: "Type", cell: c => h("span", { class: "soft mono" }, c.type || "") },
     { head: "Description", class: "grow", cell: c => c.description || "" },
-    { head: "Tests", cell: c => (c.tests || []).map(id => link(at("nodes", id), h("span", { class: "tag" }, id.split(".")[2]))) },
+    { head: "Tests", cell: c => (c.tests || []).map(id => link(at("nodes", id), h("span", { class: "tag" }, testName(id, model).replace(` ${c.name}`, "")))) },
   ], list, "No column is declared.");
 }
 
@@ -98,8 +98,9 @@ function preview(node) {
 
 function actions(node, page) {
   if (!["model", "seed", "snapshot", "test"].includes(node.type)) return null;
+  // What reads the model may be an operation: those are run from their own pages, where they get their parameters.
   const build = select => async () => {
-    try { page.go(at("runs", (await post("builds", { command: "build", select: [select] })).id)); } catch (error) { failed(error); }
+    try { page.go(at("runs", (await post("builds", { command: "build", select: [select], exclude: ["resource_type:operation"] })).id)); } catch (error) { failed(error); }
   };
   const reason = page.act();
   return h("div", { class: "row" }, button("Build", build(node.name), { kind: "primary", reason }),
