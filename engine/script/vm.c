@@ -71,7 +71,10 @@ static int load_module(lua_State *L, const char *name, const char *path)
     size_t len;
     const char *text = lua_tolstring(L, -1, &len);
     const char *chunk = lua_pushfstring(L, "@%s", path);
-    if (luaL_loadbufferx(L, text, len, chunk, "t") != LUA_OK)
+    int status = luaL_loadbufferx(L, text, len, chunk, "t");
+    if (status == LUA_ERRMEM)
+        return lua_error(L); /* no defect of the module's */
+    if (status != LUA_OK)
         return luaL_error(L, "module '%s' does not load: %s", name, lua_tostring(L, -1));
     lua_pushstring(L, path);
     return 2;
