@@ -215,3 +215,17 @@ def test_keys_go_through_the_tasks(serve, window):
     one.keys(Keys.ENTER)
     one.until("document.querySelector('.task-details')")
     assert one.js("return document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+def test_a_project_that_cannot_be_loaded(serve, window):
+    served = serve(FILES)
+    served.project.run("seed").ok()
+    served.project.write({"models/bad.yml": "models: [{name: nowhere, columns: 7}]\n", "dbt_project.yml": "name: [\n"})
+    one = window(served).open("/")
+    one.sees("The project cannot be loaded", "dbt_project.yml", where=".problem")
+    one.sees("seed", where="table")  # what ran is there all the same
+    one.shot("project-broken")
+    one.follow("History", "nav")
+    one.sees("raw_orders", where="table")
+    one.follow("Flows", "nav")
+    one.sees("dbt_project.yml", where=".problem")

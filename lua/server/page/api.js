@@ -18,9 +18,9 @@ export function setToken(text) {
 }
 
 export class Failure extends Error {
-  constructor(message, { code, hint, status } = {}) {
+  constructor(message, { code, hint, status, place } = {}) {
     super(message);
-    Object.assign(this, { code, hint, status });
+    Object.assign(this, { code, hint, status, place }); // place: the file, and the line in it
   }
 }
 
@@ -31,7 +31,8 @@ async function failure(answer) {
   let told = {};
   try { told = (await answer.json()).error || {}; } catch { /* not from the API: a proxy's own page */ }
   return new Failure(told.message || `The server answers ${answer.status} ${answer.statusText}`,
-    { code: told.code, hint: told.hint, status: answer.status });
+    { code: told.code, hint: told.hint, status: answer.status,
+      place: told.file && told.file + (told.line ? ":" + told.line : "") });
 }
 
 async function request(method, path, body, signal) {
@@ -58,6 +59,12 @@ export function query(values) {
 
 export const get = (path, values, signal) => request("GET", path + query(values || {}), undefined, signal);
 export const post = (path, body) => request("POST", path, body || {});
+
+// Instead of a list: a project that cannot be loaded has no flows to show; its runs are there all the same.
+export function none(error) {
+  if (error.name === "AbortError" || error.status === 401) throw error;
+  return { items: [], error };
+}
 
 // Events ---------------------------------------------------------------------------------------------------------
 

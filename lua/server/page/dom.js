@@ -168,7 +168,8 @@ export const panel = (title, { tools, id, level = "h2", class: kind } = {}, ...i
 
 export function problem(error) {
   return h("div", { class: "problem", role: "alert" }, icon("failed"),
-    h("div", {}, h("strong", {}, error.message || String(error)), error.hint && h("p", {}, error.hint)));
+    h("div", {}, h("strong", {}, error.message || String(error)), error.place && h("p", { class: "mono" }, error.place),
+      error.hint && h("p", {}, error.hint)));
 }
 
 export const empty = (...inside) => h("p", { class: "empty" }, ...inside);

@@ -1,6 +1,6 @@
 // What the history knows: durations over time, what is slow, and what fails.
 import { h, fill, panel, link, at, badge, time, table, duration, number, failed, shortName } from "./dom.js";
-import { get } from "./api.js";
+import { get, none } from "./api.js";
 import { durations } from "./plots.js";
 
 const spell = s => h("span", { class: "num" }, duration(s));
@@ -21,7 +21,7 @@ function slowTable(kind, items) {
 export async function draw(root, { signal, page, search }) {
   page.title("History");
   const [nodes, hooks, bad, flows] = await Promise.all([get("history/slowest", { kind: "node", limit: 20 }, signal), get("history/slowest", { kind: "hook", limit: 20 }, signal),
-    get("history/failures", { limit: 50 }, signal), get("flows", {}, signal)]);
+    get("history/failures", { limit: 50 }, signal), get("flows", {}, signal).catch(none)]);
   const plot = h("div", { class: "pad" });
   const options = [...flows.items.map(f => ["flow:" + f.name, `flow ${f.name}`]), ...nodes.items.map(n => ["node:" + n.name, `${n.name.split(".")[0]} ${shortName(n.name)}`])];
   const asked = search.get("of");

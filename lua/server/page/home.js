@@ -1,7 +1,7 @@
 // The first page: what runs now, the flows with their last runs and next times, and what ended lately.
 import { h, fill, panel, link, at, badge, sign, time, millis, distance, button, failed, calm, number, elapsed, runLink, empty, svg, problem }
   from "./dom.js";
-import { get, post, onEvent } from "./api.js";
+import { get, none, post, onEvent } from "./api.js";
 import { strip } from "./plots.js";
 import { progress, runsTable } from "./runs_table.js";
 
@@ -44,15 +44,9 @@ export function flowRows(flows) {
   }));
 }
 
-// A project that cannot be loaded has no flows to show; its runs are there all the same.
-function broken(error) {
-  if (error.name === "AbortError" || error.status === 401) throw error;
-  return { items: [] };
-}
-
 export async function draw(root, { signal, page }) {
   page.title("Home");
-  const load = () => Promise.all([get("status", {}, signal), get("flows", {}, signal).catch(broken), get("runs", { limit: 12 }, signal)]);
+  const load = () => Promise.all([get("status", {}, signal), get("flows", {}, signal).catch(none), get("runs", { limit: 12 }, signal)]);
   const running = h("div"), flows = h("div"), recent = h("div"), top = h("div");
   fill(root, h("div", { class: "view-head" }, h("div", {}, h("h1", {}, page.status.project || "dex-lua"), top)),
     panel("Running now", {}, running),
@@ -61,9 +55,9 @@ export async function draw(root, { signal, page }) {
   function show([status, listed, runs]) {
     page.status = status;
     fill(top, status.counts ? counts({ ...status.counts, flows: listed.items.length }) : null,
-      status.project_problem ? problem({ message: "The project cannot be loaded", hint: status.project_problem }) : null);
+      status.project_problem ? problem({ ...listed.error, message: "The project cannot be loaded: " + status.project_problem }) : null);
     fill(running, runningList(status.running || [], page));
-    fill(flows, listed.items.length ? flowRows(listed.items) : empty("No flows yet. A flow runs models, operations and scripts in order: see ",
+    fill(flows, listed.items.length ? flowRows(listed.items) : listed.error ? empty("Which flows there are is not known.") : empty("No flows yet. A flow runs models, operations and scripts in order: see ",
       h("code", {}, "dex-lua help flows"), "."));
     fill(recent, runsTable(runs.items.filter(r => r.ended_at), { caption: "Last runs", none: "Nothing has run yet." }));
   }

@@ -110,7 +110,7 @@ async function show(moved) {
   } catch (error) {
     if (mine.signal.aborted || error.name === "AbortError" || error.status === 401) return;
     fill(root, h("div", { class: "problem wide", role: "alert" }, icon("failed"), h("div", {},
-      h("h1", {}, error.message), error.hint && h("p", {}, error.hint), h("p", {}, h("a", { href: "/" }, "To the first page")))));
+      h("h1", {}, error.message), error.place && h("p", { class: "mono" }, error.place), error.hint && h("p", {}, error.hint), h("p", {}, h("a", { href: "/" }, "To the first page")))));
     title("Error");
     if (!(error instanceof api.Failure)) reportError(error);
   }
