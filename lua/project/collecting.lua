@@ -34,4 +34,12 @@ function M.wake(pause)
   collectgarbage("restart")
 end
 
+local LARGE = 32 * 1024 -- kB of Lua memory
+
+--- Once, before the nodes of a project run: what they drop may be twice what lives (engine/script/vm.c) while that is
+--- little; of a large project as much as lives, which takes a few percent longer and a third less memory.
+function M.settle()
+  if collectgarbage("count") > LARGE then collectgarbage("incremental", 200, 400) end
+end
+
 return M

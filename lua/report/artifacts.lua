@@ -3,8 +3,9 @@
 -- lua/report/hook_results.lua hook_results.json.
 
 local builtins = require "run.builtins"
-local core = require "dex.core"
+local draft = require "dex.draft"
 local fs = require "dex.fs"
+local json = require "dex.json"
 local operation_result = require "run.operation_result"
 local secrets = require "run.secrets"
 local time = require "dex.time"
@@ -13,6 +14,8 @@ local value = require "jinja.value"
 local M = {}
 
 local dict, none = value.dict, value.none
+
+local AT_ONCE = 65536 -- bytes that are written in one go
 
 local function metadata(job, schema)
   return dict("dbt_schema_version", schema, "dbt_version", builtins.DBT_VERSION, "generated_at", time.iso(time.now()),
@@ -55,15 +58,28 @@ local function write(path, content)
   fs.write(path, secrets.encode(content))
 end
 
---- Writes run_results.json.
+--- Writes run_results.json; one result after the other, so that those of a large project are not in memory twice.
 ---@param job table of lua/pipeline.lua
 ---@param results table[] result records of lua/run, in the order in which they ended
 function M.run_results(job, results)
-  local list = value.list()
-  for i, result in ipairs(results) do list[i] = run_result(result) end
-  write(job.target_path .. "/run_results.json", dict(
-    "metadata", metadata(job, "https://schemas.getdbt.com/dbt/run-results/v6.json"),
-    "results", list, "elapsed_time", time.now() - job.started_at, "args", job.args))
+  local path = job.target_path .. "/run_results.json"
+  fs.mkdirs(path:match("^(.*)/"))
+  local file = draft.new(path)
+  file:write(('{"metadata": %s, "results": ['):format(secrets.encode(metadata(job,
+    "https://schemas.getdbt.com/dbt/run-results/v6.json"))))
+  local texts, size = {}, 0
+  for i, result in ipairs(results) do
+    texts[#texts + 1] = (i > 1 and ", " or "") .. secrets.encode(run_result(result))
+    size = size + #texts[#texts]
+    if size > AT_ONCE then
+      file:write(table.concat(texts))
+      texts, size = {}, 0
+    end
+  end
+  texts[#texts + 1] = ('], "elapsed_time": %s, "args": %s}'):format(json.encode(time.now() - job.started_at),
+    secrets.encode(job.args))
+  file:write(table.concat(texts))
+  file:publish()
 end
 
 local function threshold(given)

@@ -49,19 +49,19 @@ local phase_words = { pre_outside = "pre-hook", pre_hooks = "pre-hook", post_hoo
   post_outside = "post-hook", on_failure = "on_failure hook", always = "always hook",
   run_start = "on-run-start hook", run_end = "on-run-end hook" }
 
--- Made once for each text: a hook of the project file runs around every node.
-local one_line = setmetatable({}, { __mode = "k" })
+local one_line = {} -- text -> name: a hook of the project file runs around every node
 
 --- What a hook is called when it has no name: what it does, on one line.
 function M.name_of(hook)
   if opt(hook.name) then return hook.name end
   if hook.kind == "lua" then return hook.lua end
   if hook.kind == "operation" then return hook.operation end
-  local known = one_line[hook]
-  if known and known.of == hook.sql then return known.name end
-  local text = hook.sql:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
-  local name = #text > 60 and text:sub(1, 58) .. ".." or text
-  one_line[hook] = { of = hook.sql, name = name }
+  local name = one_line[hook.sql]
+  if not name then
+    name = hook.sql:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
+    if #name > 60 then name = name:sub(1, 58) .. ".." end
+    one_line[hook.sql] = name
+  end
   return name
 end
 

@@ -1,6 +1,7 @@
 --- A run, from the selected nodes to their results: schemas, on-run-start, the nodes, on-run-end. The engine
 -- (engine/run) drives the nodes; what each one does is in lua/run/node.lua.
 
+local collecting = require "project.collecting"
 local context = require "run.context"
 local core = require "dex.core"
 local earlier = require "run.earlier"
@@ -287,6 +288,7 @@ end
 
 -- 5. The nodes. May wait.
 local function run_nodes(run)
+  collecting.settle()
   local summary = node_module.execute(run, run.nodes, run.job.threads or run.project.profile.threads)
   run.cancelled = summary and summary.cancelled
 end
