@@ -4,13 +4,12 @@ from large import layered, measure
 from window import Keys
 
 
-@pytest.mark.parametrize("count, soon, frame", [(2000, 1500, 70), (10000, 6000, 300)])
-def test_a_large_lineage(serve, window, capsys, count, soon, frame):
+@pytest.mark.parametrize("count", [2000, 10000])
+def test_a_large_lineage(serve, window, capsys, count):
     served = serve(layered(count))
     served.get("/api/lineage").ok()  # the project is read; what follows is the page's own time
     one = window(served)
-    # The best of three: others may keep the machine busy. `make bench` measures on one that is not.
-    ready, own, moved = map(min, zip(*(measure(one) for _ in range(3))))
+    ready, own, moved = measure(one)  # said, never judged: `make bench` has the figures
     with capsys.disabled():
         print(f"\n{count} nodes: usable after {ready:.0f} ms, {own:.0f} ms of them the page's; a frame takes {moved:.0f} ms")
     one.shot(f"lineage-{count}")
@@ -25,4 +24,3 @@ def test_a_large_lineage(serve, window, capsys, count, soon, frame):
     one.js("document.querySelector('.graph canvas').focus()")
     one.keys(Keys.ENTER)
     one.until("location.pathname.startsWith('/nodes/')")
-    assert own < soon and moved < frame
