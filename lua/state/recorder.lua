@@ -21,7 +21,7 @@ M.commands = { run = true, build = true, test = true, seed = true, snapshot = tr
 
 local DELAY = 0.05     -- between what happens and its being written
 local SHORT = 1        -- seconds: nobody watches a shorter run, so nobody sees what waits in it
-local YOUNG = 40000    -- microseconds
+local YOUNG = 250000   -- microseconds
 local PATIENCE = 20000 -- what may wait while another process holds the file
 
 ---@class state.Recorder
