@@ -61,7 +61,8 @@ function M.load(job)
     end or nil,
   }
   for _, warning in ipairs(job.project.warnings) do job.report:warning(warning) end
-  if job.project.divided then job.report:log("debug", job.project.divided) end
+  -- who reads events expects the one of the version first
+  if job.project.divided and given.log_format ~= "json" then job.report:log("debug", job.project.divided) end
   if job.project.not_kept then job.report:log("debug", "the parse is not kept: " .. job.project.not_kept) end
   job.target_path = job.project.target_path
   if given.write_json ~= false then require("help.names").write(job.project) end
