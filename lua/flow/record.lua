@@ -55,6 +55,11 @@ function Recorder:flush()
   error(e, 0)
 end
 
+--- Forgets what was noted; nothing more is written.
+function Recorder:drop()
+  self.queue, self.count, self.broken = {}, 0, true
+end
+
 --- Ends it: what is left is written.
 function Recorder:close()
   if self.timer then self.timer:cancel() end

@@ -404,10 +404,13 @@ local function open(self)
   end
   recorder:note("add_tasks", self.id, rows)
   for _, task in ipairs(self.tasks) do carry_nodes(self, task) end
-  self.store:batch(function()
+  local ok, e = pcall(self.store.batch, self.store, function()
     if self.guard then self.guard() end
     recorder:flush()
   end)
+  if ok then return end
+  recorder:drop() -- there is no such run
+  error(e, 0)
 end
 
 local function message_of(self, status)

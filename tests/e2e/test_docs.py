@@ -41,7 +41,7 @@ def test_catalog_and_page(project):
     page, data = data_of(p)
     nodes = {n["id"]: n for n in data["nodes"]}
     a = nodes["model.shop.a"]
-    assert a["about"] == "ends </script> here" and page.count("</script>") == 3
+    assert a["about"] == "ends </script> here" and page.count("</script>") == 4
     assert [c["name"] for c in a["columns"]] == ["id", "Label", "gone"]
     assert a["hooks"][0]["sql"] == "analyze {{ this }}" and "from \"" in a["sql"]
     ids = [n["id"] for n in data["nodes"]]
