@@ -101,13 +101,15 @@ end
 --- What an operation would run, secrets hidden; the transaction in which it is rendered only reads. May wait.
 ---@param server table
 ---@param call dex.OperationCall
----@return string
+---@return boolean whether it can be rendered
+---@return string text what it would run, or what is wrong with it
 function M.operation(server, call)
-  return server.loaded:with_job(function(job)
+  local ok, text = pcall(server.loaded.with_job, server.loaded, function(job)
     read_only(server, job)
     call.confirmed = true -- nothing runs
-    return require("run.secrets").of(call.secrets)(require("run").preview(job, call))
+    return require("run").preview(job, call)
   end)
+  return ok, require("run.secrets").of(call.secrets)(server:mask(ok and text or tostring(text)))
 end
 
 -- Rows ---------------------------------------------------------------------------------------------------

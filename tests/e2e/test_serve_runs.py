@@ -82,6 +82,16 @@ def test_what_operations_ask_for(serve):
     events.close()
 
 
+def test_a_dry_run_that_fails_tells_no_secret(serve):
+    served = serve({**FILES, "operations/open.sql": """
+        {{ config(parameters=[{'name': 'key', 'secret': true}]) }}
+        {% do run_query("select '" ~ args.key ~ "'::int") %}
+        """})
+    run = served.post("/api/operations/open/runs", {"dry_run": True, "parameters": {"key": "hidden-key"}}).ok(201)["id"]
+    row = detail(served, run)
+    assert row["status"] == "failed" and 'for type integer: "*****"' in row["message"], row
+
+
 def test_build(serve):
     served = serve(FILES)
     events = Events(served)

@@ -66,13 +66,13 @@ local function dry_run(request, call)
   local id = store:create_run { kind = "operation", name = operation.name, trigger = "api", by = request.who.name,
     status = "running", parameters = call.shown,
     command = ("dex-lua operation run %s --dry-run"):format(operation.name) }
-  local ok, text = pcall(look.operation, server, call)
+  local ok, text = look.operation(server, call)
   store:batch(function()
     if ok then
       for line in (text .. "\n"):gmatch "(.-)\n" do store:add_log(id, nil, "info", line) end
     end
     store:set_run(id, ok and "success" or "failed",
-      { message = ok and "a dry run: nothing was run" or server:mask(tostring(text)) })
+      { message = ok and "a dry run: nothing was run" or text })
   end)
   return dict("id", id)
 end
