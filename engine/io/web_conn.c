@@ -87,11 +87,11 @@ static void conn_free(struct web_conn *conn)
     struct web_server *server = conn->server;
     list_remove(&conn->node);
     loop_timer_stop(&conn->deadline);
-    let_go(conn);
     bufferevent_free(conn->stream);
-    mem_free(conn);
     server->count--;
     server->has_room(server);
+    let_go(conn); /* last: the handler may close the whole server */
+    mem_free(conn);
 }
 
 /* Answers ------------------------------------------------------------------- */

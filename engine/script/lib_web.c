@@ -397,8 +397,9 @@ static int server_connections(lua_State *L)
 static int server_close(lua_State *L)
 {
     struct server *server = luaL_checkudata(L, 1, SERVER);
-    web_free(server->web);
-    server->web = NULL;
+    struct web *web = server->web;
+    server->web = NULL; /* first: a handler that is told may close it, too */
+    web_free(web);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, server);
     return 0;

@@ -1,0 +1,36 @@
+--- dex.web: what becomes of a server and of its handlers when clients go.
+
+local alarm = require "dex.alarm"
+local loop = require "dex.loop"
+local socket = require "dex.socket"
+local tap = require "tap"
+local web = require "dex.web"
+
+local test, eq = tap.test, tap.eq
+
+-- A client that has sent a request.
+local function ask(server)
+  local client = socket.connect("127.0.0.1", server:port())
+  client:write "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+  return client
+end
+
+test("a handler whose client has gone closes the server", function()
+  local bell <close> = alarm.new()
+  local server, there
+  server = web.listen { host = "127.0.0.1", handler = function(_, answer)
+    answer:stream(200, nil)
+    answer:write "x"
+    there = answer:wait()
+    server:close()
+    bell:ring()
+  end }
+  local client = ask(server)
+  eq(client:line(100), "HTTP/1.1 200 OK\r")
+  client:close()
+  bell:wait()
+  eq(there, false)
+  eq(pcall(server.port, server), false)
+end)
+
+loop.sleep(0) -- descriptors are closed on the next turn
