@@ -252,6 +252,8 @@ static void handled(struct task *t, int ok, void *arg)
     (void)ok;
     web_request_free(answer->request);
     answer->request = NULL;
+    if (answer->waiter) /* another task, which is told that it waits in vain */
+        task_resume(answer->waiter);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, answer);
     task_free(t);

@@ -33,4 +33,20 @@ test("a handler whose client has gone closes the server", function()
   eq(pcall(server.port, server), false)
 end)
 
+test("who waits for an answer whose handler has ended is told", function()
+  local bell <close> = alarm.new()
+  local waiting
+  local server <close> = web.listen { host = "127.0.0.1", handler = function(_, answer)
+    waiting = loop.spawn(function() return answer:wait() end)
+    loop.sleep(0)
+    answer:reply(204, nil, "")
+    bell:ring()
+  end }
+  local client = ask(server)
+  eq(client:line(100), "HTTP/1.1 204 No Content\r")
+  bell:wait()
+  tap.raises(function() waiting:wait() end, "its handler has ended")
+  client:close()
+end)
+
 loop.sleep(0) -- descriptors are closed on the next turn
