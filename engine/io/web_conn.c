@@ -211,8 +211,9 @@ void web_reply_file(struct web_request *request, int status, const char *fields,
     if (conn) {
         add_head(conn, status, fields);
         evbuffer_add_printf(output(conn), "Content-Length: %zu\r\n\r\n", size);
-        int sent = size > 0 && wants_body(request) &&
-                   evbuffer_add_file(output(conn), fd, 0, (ev_off_t)size) == 0;
+        int due = size > 0 && wants_body(request);
+        int sent = due && evbuffer_add_file(output(conn), fd, 0, (ev_off_t)size) == 0;
+        conn->closes |= due && !sent; /* the next answer must not be taken for this one's body */
         answered(request, conn);
         if (sent)
             return; /* closed when it is sent */
