@@ -53,9 +53,11 @@ int alarm_set(struct alarm *alarm, int64_t at, struct err *e)
     int64_t micro = at > 0 ? at : 1; /* a timer of 0 is none */
     struct itimerspec spec = { .it_value = { .tv_sec = (time_t)(micro / MICRO),
                                              .tv_nsec = (long)(micro % MICRO) * 1000 } };
-    if (timerfd_settime(alarm->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL) < 0 &&
-        errno != ECANCELED) /* set, and the clock was, too: that is told next */
+    if (timerfd_settime(alarm->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL) == 0)
+        return 0;
+    if (errno != ECANCELED)
         return err_sys(e, CODE_SYSTEM, "cannot set a timer");
+    alarm->fn(alarm->arg, 1); /* it is set, and the clock was, too: no event tells that any more */
     return 0;
 }
 

@@ -21,7 +21,8 @@ MUST_CHECK struct alarm *alarm_new(struct loop *loop, alarm_fn fn, void *arg, st
 
 /*
  * Calls fn once, at a time in microseconds since 1970, or when the clock is set before that;
- * INT64_MAX: only then. Setting it again moves the time. -1 and code 902 when the system refuses.
+ * INT64_MAX: only then. Setting it again moves the time; if the clock was set since, which nobody
+ * was told yet, fn is called at once. -1 and code 902 when the system refuses.
  */
 MUST_CHECK int alarm_set(struct alarm *alarm, int64_t at, struct err *e);
 
