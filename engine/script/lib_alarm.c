@@ -22,7 +22,7 @@ struct waiting {
 
 static void happened(struct waiting *waiting, enum why why)
 {
-    if (waiting->why == NOTHING)
+    if (waiting->why == NOTHING || waiting->why == TIME) /* that is dropped by the next wait */
         waiting->why = why;
     if (waiting->waiter)
         task_resume(waiting->waiter);
