@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,7 +130,7 @@ int lib_launch_start(lua_State *L)
 int lib_launch_signal(lua_State *L)
 {
     lua_Integer pid = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, pid > 1, 1, "not a process");
+    luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "not a process"); /* 0 and -1 are many */
     int number = numbers[luaL_checkoption(L, 2, NULL, signals)];
     lua_pushboolean(L, kill((pid_t)pid, number) == 0);
     return 1;

@@ -89,6 +89,7 @@ test("a launched program is ended by a signal, also by its number", function()
   l:kill "TERM"
   eq(l:wait(), -15)
   l = child.launch { argv = { "sleep", "100" }, output = "/dev/null" }
+  tap.raises(function() child.signal(l:pid() + (1 << 32), "TERM") end, "not a process")
   eq(child.signal(l:pid(), "KILL"), true)
   eq(l:wait(), -9)
   eq(child.signal(l:pid(), "TERM"), false)
