@@ -453,8 +453,13 @@ static void sent(struct web_conn *conn)
         list_append(&conn->server->connections, &conn->node);
         wait_for(conn, CONN_IDLE, conn->server->limits.idle_seconds);
     }
-    if (!go_on(conn) && conn->ended && conn->state != CONN_SEND)
+    struct web_server *server = conn->server;
+    if (go_on(conn))
+        return;
+    if (conn->ended && conn->state != CONN_SEND)
         conn_free(conn);
+    else if (conn->state == CONN_IDLE && server->count >= server->limits.connections)
+        web_conn_evict(server); /* whoever waits to be accepted has waited for this */
 }
 
 /* At most as much is unsent as the watermark of the stream says. */

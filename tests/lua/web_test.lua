@@ -49,4 +49,22 @@ test("who waits for an answer whose handler has ended is told", function()
   client:close()
 end)
 
+test("who waits for room gets that of a client that has its answer and asks nothing more", function()
+  local server <close> = web.listen { host = "127.0.0.1", connections = 1, idle_seconds = 1000,
+    handler = function(_, answer) answer:reply(204, nil, "") end }
+  local first = ask(server)
+  eq(first:line(100), "HTTP/1.1 204 No Content\r")
+  local second = ask(server)
+  local line = loop.spawn(function() return second:line(100) end)
+  local timer = loop.spawn(function()
+    loop.sleep(5)
+    line:cancel()
+  end)
+  eq(line:wait(), "HTTP/1.1 204 No Content\r")
+  timer:cancel()
+  pcall(timer.wait, timer)
+  first:close()
+  second:close()
+end)
+
 loop.sleep(0) -- descriptors are closed on the next turn
