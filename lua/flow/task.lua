@@ -47,6 +47,12 @@ function M.prepare(run, task)
   run:begin(task)
 end
 
+-- Ends what a task does; in the pause before another attempt that is the pause.
+local function interrupt(task, how)
+  local kind = M.kind(task.kind)
+  if kind.stop and not task.pausing then kind.stop(task, how) else task.handle:cancel() end
+end
+
 -- One attempt, within the node's time. Gives a status, a message and an error.
 local function attempt(run, task)
   local node, watch = task.node, nil
@@ -54,7 +60,7 @@ local function attempt(run, task)
     watch = loop.spawn(function()
       loop.sleep(node.timeout)
       task.late = true
-      M.stop(task, "timeout")
+      interrupt(task, "timeout")
     end)
   end
   local ok, status, message = pcall(M.kind(task.kind).run, run, task)
@@ -85,7 +91,9 @@ function M.perform(run, task)
     if not wrong or task.stopping or task.attempt > retries.count or is_hopeless(e) then return status, message, e end
     local delay = M.delay(retries, task.attempt)
     run:again(task, message, e, delay)
+    task.pausing = true
     pcall(loop.sleep, delay)
+    task.pausing = false
     if task.stopping then return "cancelled", "cancelled" end
     M.prepare(run, task)
     run.recorder:flush()
@@ -96,10 +104,9 @@ end
 ---@param task dex.FlowTask
 ---@param how string a signal, or why
 function M.stop(task, how)
-  if how ~= "timeout" then task.stopping = how end
+  task.stopping = how
   if not task.begun then return end -- it will see it: a task of the loop that is cancelled before would never begin
-  local kind = M.kind(task.kind)
-  if kind.stop then kind.stop(task, how) else task.handle:cancel() end
+  interrupt(task, how)
 end
 
 return M

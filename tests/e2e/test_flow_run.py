@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -217,6 +218,32 @@ def test_the_time_of_the_whole_flow(project):
     run = history(p, result)
     assert (run["status"], run["message"], run["by"]["a"]["status"]) == ("timed_out", "it took longer than its timeout of 0.5 s", "cancelled")
     assert notes(p) == ["timed_out"]
+
+
+def failing_again_and_again(**settings):
+    retries = {"count": 3, "delay": "10m", "jitter": 0}
+    return {"flows/f.yml": flow({"script": {"script": ["false"], "retries": retries}, "sub": {"flow": "g", "retries": retries}}, **settings),
+            "flows/g.yml": flow({"x": {"script": ["false"]}})}
+
+
+@pytest.mark.san
+def test_the_time_of_the_whole_flow_ends_pauses_before_retries(project):
+    p = project(failing_again_and_again(timeout=2))
+    run = history(p, p.run("flow run f", timeout=30).fails(1))
+    assert (run["status"], run["by"]["script"]["status"], run["by"]["sub"]["status"]) == ("timed_out", "cancelled", "cancelled")
+    assert (run["by"]["script"]["attempt"], run["by"]["sub"]["attempt"]) == (1, 1)  # nothing begins after that time
+
+
+@pytest.mark.san
+def test_who_cancels_does_not_wait_for_pauses_before_retries(project):
+    p = project(failing_again_and_again())
+    running = p.start("flow run f")
+    while "".join(running.output()).count("again in 600.0 s") < 2:
+        assert running.process.poll() is None, running.output()
+        time.sleep(0.01)
+    running.signal(signal.SIGTERM)
+    run = history(p, running.finish(30).fails(143))
+    assert (run["status"], run["by"]["script"]["status"], run["by"]["sub"]["status"]) == ("cancelled", "cancelled", "cancelled")
 
 
 @pytest.mark.san
