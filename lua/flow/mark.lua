@@ -11,7 +11,7 @@ local bad = { failed = true, upstream_failed = true, timed_out = true, cancelled
 local function settle(store, row)
   local any_bad, any_good = false, false
   for _, task in ipairs(store:tasks(row.id)) do
-    if not task.name:find "/" then
+    if not task.name:find "[/%[]" then -- what a node is made of counts with it
       any_bad = any_bad or bad[task.status] == true
       any_good = any_good or task.status == "success" or task.status == "warn"
     end

@@ -130,6 +130,13 @@ def test_a_node_marked_as_skipped_holds_nothing_up(project):
     assert statuses(p, again)["c"] == "success"
 
 
+def test_a_node_with_items_is_marked_as_a_whole(project):
+    p = project({"flows/f.yml": flow({"many": {"for_each": [0, 1], "script": ["test", "{{ item }}", "=", "0"]}, "beside": {"script": ["true"]}})})
+    first = p.run("flow run f").fails(1)
+    p.run("flow", "mark", run_id(first), "many", "success").ok().says("is marked as success; the run is success")
+    assert history(p, first)["status"] == "success"
+
+
 def started(p, name="f"):
     """The id of a run that is running, as soon as its first node is."""
     while True:
