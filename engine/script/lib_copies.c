@@ -14,6 +14,7 @@
 
 #include "io/child.h"
 #include "script/libs.h"
+#include "script/limits.h"
 #include "script/lua_err.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -157,6 +158,7 @@ static int share_meet(lua_State *L)
 static int work(void *arg)
 {
     lua_State *L = arg;
+    limits_go_on(vm_from(L));
     lua_call(L, 2, 1);
     return lua_toboolean(L, -1) ? 0 : 1;
 }

@@ -90,14 +90,25 @@ static void on_signal(int number)
     lua_sethook(L, on_second, LUA_MASKCOUNT, 1);
 }
 
+static int start_timer(void)
+{
+    const struct itimerval second = { { 1, 0 }, { 1, 0 } };
+    return setitimer(ITIMER_VIRTUAL, &second, NULL);
+}
+
 static void start_clock(lua_State *L)
 {
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-    const struct itimerval second = { { 1, 0 }, { 1, 0 } };
     sigemptyset(&action.sa_mask);
     counted = vm_from(L);
-    if (sigaction(SIGVTALRM, &action, NULL) < 0 || setitimer(ITIMER_VIRTUAL, &second, NULL) < 0)
+    if (sigaction(SIGVTALRM, &action, NULL) < 0 || start_timer() < 0)
         luaL_error(L, "no timer for the limits of scripts");
+}
+
+void limits_go_on(const struct vm *vm)
+{
+    if (counted == vm)
+        start_timer(); /* it was valid in the process that this is a copy of */
 }
 
 void limits_forget(const struct vm *vm)

@@ -16,6 +16,12 @@ struct vm;
  */
 size_t limits_memory(void);
 
+/*
+ * In a copy of this process, which has none of its timers: counts the seconds of the VM if that is
+ * what the process does.
+ */
+void limits_go_on(const struct vm *vm);
+
 /* The VM is about to go: its seconds are counted no longer. */
 void limits_forget(const struct vm *vm);
 

@@ -1,6 +1,8 @@
 local t = require "tap"
 local cache = require "dex.cache"
 local copies = require "dex.copies"
+local jinja = require "jinja"
+local limits = require "jinja.limits"
 local loop = require "dex.loop"
 
 local function writers(n)
@@ -50,6 +52,19 @@ end)
 
 t.test("a copy cannot wait", function()
   t.eq(copies.run(1, function() loop.sleep(0) end, 0)[1], 1)
+end)
+
+t.test("a template in a copy has as much time as everywhere", function()
+  local files = writers(1)
+  copies.run(1, function(common)
+    limits.seconds = 1
+    local _, e = pcall(jinja.render, [[
+{% set text = 'ab ' * 2000000 %}
+{% for i in range(6) %}{% set x = text | upper | replace('B ', 'c') | wordcount %}{% endfor %}]], {})
+    files[common:number()]:add(tostring(e))
+    files[common:number()]:finish()
+  end, 0)
+  t.ok(files[1]:file():read(0):find("it was stopped after 1 seconds", 1, true))
 end)
 
 t.test("what is no item, no counter and no number of copies is refused", function()
