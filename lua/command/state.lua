@@ -104,6 +104,7 @@ function actions.vacuum(job)
   local root = require("project.root").load(job.given.project_dir, job.given)
   local settings = upkeep.settings { config = root.config, packages = { root } }
   local store = open(job, { timeout = 10 })
+  store.db:row "pragma wal_checkpoint(truncate)" -- what stands beside the file counts, too
   local before = fs.stat(store.path).size
   upkeep.bury_commands(store)
   local runs = upkeep.apply(store, settings)

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -326,7 +327,9 @@ def test_settings(project):
     p = project({**FILES, "dbt_project.yml": "name: shop\nprofile: shop\ndex:\n  history:\n    keep_runs: 2\n"})
     for _ in range(4):
         p.run("run -s one").ok()
-    p.run("state vacuum").ok().says("2 runs removed, 2 kept")
+    result = p.run("state vacuum").ok().says("2 runs removed, 2 kept")
+    after, before = re.search(r"([0-9.]+) MB, ([0-9.]+) MB before", result.stdout + result.stderr).groups()
+    assert float(before) >= float(after) > 0, result.stdout
     assert len(runs(p)) == 2
     p.write({"dbt_project.yml": "name: shop\nprofile: shop\ndex:\n  history:\n    keep_day: 2\n"})
     p.run("run -s one").fails(2).says("657", "dbt_project.yml:5", "did you mean 'keep_days'?")
