@@ -172,7 +172,7 @@ local function kind_of(self, node, data)
   for _, kind in ipairs(M.kinds) do
     if opt(data[kind]) ~= nil then
       if found then
-        self:fail({ code = CODE, container = data, key = kind }, ("%s is a %s and a %s: a node is one thing"):format(
+        self:fail({ code = CODE, container = data, key = kind }, ("%s has `%s` and `%s`: a node is one thing"):format(
           node.what, found, kind))
       end
       found = kind
