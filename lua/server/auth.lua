@@ -110,6 +110,17 @@ function Tokens:of(given)
   return found
 end
 
+--- Whether a token that was found before still holds, with the role that it had.
+---@param token dex.Token
+---@return boolean
+function Tokens:has(token)
+  self:refresh()
+  for _, known in ipairs(self.list) do
+    if known.sha256 == token.sha256 then return known.role == token.role end
+  end
+  return false
+end
+
 --- Makes a token and gives its text, which is nowhere to be had later. Raises 679 when the name is taken.
 ---@param name string
 ---@param role "view"|"run"

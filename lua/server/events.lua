@@ -85,11 +85,26 @@ local function send(self, viewer, chunk, rows)
   viewer.answer:wake() -- its own task goes on from viewer.position
 end
 
+-- Who has lost its token sees no more: its own task goes on, and ends.
+local function dismiss(self)
+  local tokens = self.server.tokens
+  tokens:refresh()
+  if tokens.list == self.tokens then return end
+  self.tokens = tokens.list
+  for viewer in pairs(self.viewers) do
+    if not tokens:has(viewer.who) then
+      self.viewers[viewer] = nil
+      viewer.answer:wake()
+    end
+  end
+end
+
 -- Reads what is new and sends it to everybody who is up to date. Does not wait.
 local function pump(self)
   while true do
     local rows = self.store:events_after(self.last, { limit = BATCH })
     if #rows == 0 then return end
+    dismiss(self)
     self.last = rows[#rows].id
     local all, of_run, runs = nil, {}, nil
     for viewer in pairs(self.viewers) do
@@ -152,6 +167,7 @@ end
 local function catch_up(self, viewer)
   while true do
     if not viewer.answer:wait(LOW) or self.closed or self.failed then return false end
+    if not self.server.tokens:has(viewer.who) then return false end
     pump(self)
     local rows = self.store:events_after(viewer.position, { limit = BATCH, run_id = viewer.run })
     if #rows == 0 then
@@ -165,16 +181,17 @@ local function catch_up(self, viewer)
   end
 end
 
---- Streams events to one viewer until it goes. Waits.
+--- Streams events to one viewer until it goes, or its token does. Waits.
+---@param who dex.Token
 ---@param answer userdata of dex.web, whose answer has not begun
 ---@param fields string[][] of the answer
 ---@param after integer|nil the last event that the viewer has seen; nil: it begins with what comes
 ---@param run string|nil only events of this run
 ---@param ends boolean|nil the stream ends when that run has
-function Events:follow(answer, fields, after, run, ends)
+function Events:follow(who, answer, fields, after, run, ends)
   if self.count == 0 then begin(self) end
   self.count = self.count + 1
-  local viewer <close> = setmetatable({ answer = answer, run = run, ends = ends,
+  local viewer <close> = setmetatable({ who = who, answer = answer, run = run, ends = ends,
     position = after or self.store:last_event_id() }, { __close = function(viewer)
       self.viewers[viewer] = nil
       self.count = self.count - 1

@@ -151,9 +151,9 @@ def read_all(s):
 class Events:
     """A stream of server-sent events."""
 
-    def __init__(self, served, path="/api/events", last=None):
+    def __init__(self, served, path="/api/events", last=None, token=None):
         self.connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=TIMEOUT)
-        fields = {"Authorization": f"Bearer {served.token}"}
+        fields = {"Authorization": f"Bearer {token or served.token}"}
         if last is not None:
             fields["Last-Event-ID"] = str(last)
         self.connection.request("GET", path, headers=fields)

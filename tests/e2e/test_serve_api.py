@@ -5,7 +5,7 @@ import stat
 import time
 
 import pytest
-from serving import TIMEOUT, Served, serve  # noqa: F401
+from serving import TIMEOUT, Events, Served, serve  # noqa: F401
 
 FILES = {
     "models/orders.sql": """
@@ -69,6 +69,20 @@ def test_token_and_roles(serve):
     refused = served.get("/api/audit").ok()["items"]
     assert {(row["who"], row["role"], row["outcome"]) for row in refused} == {("ann", "view", "refused")}
     assert "run flow" in {row["action"] for row in refused}
+
+
+def test_a_token_taken_away_ends_its_streams(serve):
+    served = serve(FILES)
+    viewer = served.project.run("serve token add ann").ok().stdout.strip()
+    hers, mine = Events(served, token=viewer), Events(served)
+    served.post("/api/flows/nightly/pause").ok()
+    assert hers.next()[1] == mine.next()[1] == "schedule"
+    served.project.run("serve token rm ann").ok()
+    served.post("/api/flows/nightly/resume").ok()
+    assert mine.next()[2]["paused"] is False
+    assert hers.response.read().strip() == b""
+    hers.close()
+    mine.close()
 
 
 def test_tokens_at_the_command_line(project):

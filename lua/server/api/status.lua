@@ -60,7 +60,7 @@ local function events(request)
     err.raise { code = 674, message = ("there is no run '%s'"):format(run) }
   end
   if ends and not run then err.raise { code = 676, message = "`ends` goes with `run`" } end
-  request.server.events:follow(request.answer, stream_fields, after, run, ends)
+  request.server.events:follow(request.who, request.answer, stream_fields, after, run, ends)
 end
 
 -- The same for as long as the program runs.
