@@ -81,19 +81,40 @@ local function check_who(self, request)
   return who
 end
 
+-- What a person gave is shown with the run: there secret parameters are known.
+local not_in_audit = { parameters = true, vars = true }
+
+-- What was asked for, and which run came of it or why it was refused.
+local function audit_data(self, route, params, body, result, failure)
+  local data = value.dict()
+  for name, v in pairs(params) do
+    if name ~= route.subject then data[name] = v end
+  end
+  for name, v in pairs(body or {}) do
+    if not not_in_audit[name] then data[name] = v end
+  end
+  if failure then
+    data.code, data.message = failure.code, failure.message
+  elseif value.is_dict(result) and result.id then -- of a run: nothing else that is changed has one
+    data.run_id = result.id
+  end
+  return require("run.secrets").masked(data, function(text) return self:mask(text) end)
+end
+
 -- What was done is done: that it cannot be written down is told in the log.
-local function add_audit(self, route, who, params, failure)
+local function add_audit(self, route, who, params, ...)
+  local failure = select(3, ...)
   local entry = { who = who.name, role = who.role, action = route.audit,
     subject = route.subject and params[route.subject] or nil, outcome = failure and "refused" or "accepted",
-    data = failure and { code = failure.code, message = self:mask(failure.message) } or nil }
+    data = audit_data(self, route, params, ...) }
   local ok, e = pcall(self.store.add_audit, self.store, entry)
   if not ok then
     self.report:log("error", ("the audit log lacks '%s' by %s: %s"):format(route.audit, who.name, tostring(e)))
   end
 end
 
--- Calls a handler for somebody who may. Gives what the route gives.
-local function call(self, route, request, answer, who, params)
+-- Calls a handler for somebody who may. Gives what the route gives; `asked.body` is what was asked for.
+local function call(self, route, request, answer, who, params, asked)
   if route.method ~= "GET" then
     check_origin(request)
     if not require("server.auth").roles[who.role].run then
@@ -102,6 +123,7 @@ local function call(self, route, request, answer, who, params)
     end
   end
   local query, body = router.read(route, request)
+  asked.body = body
   return route.handler { server = self, params = params, query = query, body = body, who = who, answer = answer,
     headers = request.headers }
 end
@@ -120,9 +142,10 @@ local function handle_api(self, request, answer)
     return 405, fields, self:encode(error_body { code = 670, message = request.method .. " is not for this address" }),
       who
   end
-  local ok, result = pcall(call, self, route, request, answer, who, params)
+  local asked = {}
+  local ok, result = pcall(call, self, route, request, answer, who, params, asked)
   local failure = not ok and explained(self, err.wrap(result), request) or nil
-  if route.audit then add_audit(self, route, who, params, failure) end
+  if route.audit then add_audit(self, route, who, params, asked.body, result, failure) end
   if failure then error(failure, 0) end
   if result == nil then return nil, nil, nil, who end -- a stream, which has ended
   return route.status, api_fields, type(result) == "string" and result or self:encode(result), who

@@ -165,10 +165,10 @@ end
 local without = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID" }
 
 local function spec_of(self, entry, output)
-  local argv = { program_of(self) }
-  table.move(entry.argv, 1, #entry.argv, 2, argv)
-  if entry.input then table.move({ "--args", "-" }, 1, 2, #argv + 1, argv) end
+  local argv = { program_of(self), entry.argv[1] }
   table.move(self.options, 1, #self.options, #argv + 1, argv)
+  table.move(entry.argv, 2, #entry.argv, #argv + 1, argv) -- the last of an option counts: the run's own
+  if entry.input then table.move({ "--args", "-" }, 1, 2, #argv + 1, argv) end
   local changes = { "DEX_RUN_ID=" .. entry.id, "DEX_RUN_TRIGGER=" .. entry.trigger }
   if entry.by then changes[3] = "DEX_RUN_BY=" .. entry.by end
   for _, name in ipairs(without) do

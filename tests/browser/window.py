@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 
 # Debian's packages are seen by Debian's Python only; another one that has pytest may take these, which are pure Python.
@@ -65,13 +66,13 @@ def axe_source():
     file = os.path.join(folder, AXE.partition("==")[2] + ".js")
     if not os.path.exists(file):
         os.makedirs(folder, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-cache-dir",
-                        "--disable-pip-version-check", "-d", folder, AXE], check=True)
-        wheel = glob.glob(os.path.join(folder, "*.whl"))[0]
-        with zipfile.ZipFile(wheel) as archive, open(file + ".new", "wb") as out:
-            out.write(archive.read("axe_playwright_python/axe.min.js"))
-        os.rename(file + ".new", file)
-        os.remove(wheel)
+        with tempfile.TemporaryDirectory(dir=folder) as own:  # several processes may fetch it at once
+            subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-cache-dir",
+                            "--disable-pip-version-check", "-d", own, AXE], check=True)
+            wheel, text = glob.glob(os.path.join(own, "*.whl"))[0], os.path.join(own, "axe.js")
+            with zipfile.ZipFile(wheel) as archive, open(text, "wb") as out:
+                out.write(archive.read("axe_playwright_python/axe.min.js"))
+            os.rename(text, file)
     with open(file, encoding="utf-8") as source:
         return source.read()
 

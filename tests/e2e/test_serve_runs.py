@@ -102,6 +102,16 @@ def test_build(serve):
     events.close()
 
 
+def test_variables_of_a_build_come_before_those_of_the_server(serve):
+    served = serve({"models/m.sql": "select '{{ var('a') }} {{ var('b') }}' as said"}, "--vars", "{a: 1, b: 2}")
+    events = Events(served)
+    for body, said in ({"vars": {"b": 3}}, "1 3"), ({}, "1 2"):
+        run = served.post("/api/builds", body).ok(201)["id"]
+        assert events.until(ends(run))[-1][2]["status"] == "success"
+        assert served.get("/api/nodes/model.shop.m/preview").ok()["rows"] == [[said]]
+    events.close()
+
+
 @pytest.mark.san
 def test_cancel_a_flow(serve):
     served = serve(FILES)
@@ -175,6 +185,10 @@ def test_audit(serve):
         ("owner", "run", "resume", "none", "refused"), ("owner", "run", "run operation", "drop", "refused"),
         ("owner", "run", "pause", "nightly", "accepted")]
     assert rows[1]["data"]["code"] == 675
+    run = served.post("/api/builds", {"select": ["none"], "vars": {"x": "not to be told"}}).ok(201)["id"]
+    built = served.get("/api/audit?limit=1").ok()["items"][0]
+    assert built["data"] == {"select": ["none"], "run_id": run} and built["outcome"] == "accepted"
+    rows.insert(0, built)
     page = served.get("/api/audit?limit=1").ok()
     assert served.get(f"/api/audit?before={page['next']}").ok()["items"] == rows[1:]
 

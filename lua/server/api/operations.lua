@@ -105,8 +105,11 @@ local function build(request)
   end
   if body.full_refresh then argv[#argv + 1] = "--full-refresh" end
   if body.vars then
+    local own = server.job.given.vars
+    local vars = own and require("command.meta").yaml_argument("--vars", own) or dict()
+    for name, v in pairs(body.vars) do vars[name] = v end
     argv[#argv + 1] = "--vars"
-    argv[#argv + 1] = require("dex.json").encode(body.vars)
+    argv[#argv + 1] = require("dex.json").encode(vars)
   end
   return dict("id", server.supervisor:start { kind = "command", name = argv[1], argv = argv, trigger = "api",
     by = request.who.name })
