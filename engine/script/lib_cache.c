@@ -118,32 +118,30 @@ static struct chunk_writer **check_writer(lua_State *L)
     return w;
 }
 
-/* cache.writer(path) -> writer. Raises 110. */
-static int cache_writer(lua_State *L)
+/* Pushes the writer that `open` gives for the text at 1. Raises 110. */
+static int push_writer(lua_State *L, struct chunk_writer *(*open)(const char *, struct err *))
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *where = luaL_checkstring(L, 1);
     struct err e = ERR_INIT;
     struct chunk_writer **w = lua_newuserdatauv(L, sizeof *w, 0);
     *w = NULL;
     luaL_setmetatable(L, WRITER);
-    *w = chunk_writer_new(path, &e);
+    *w = open(where, &e);
     if (!*w)
         return lua_err_raise(L, &e);
     return 1;
 }
 
+/* cache.writer(path) -> writer. Raises 110. */
+static int cache_writer(lua_State *L)
+{
+    return push_writer(L, chunk_writer_new);
+}
+
 /* cache.unnamed(folder) -> writer of a file without a name. Raises 110. */
 static int cache_unnamed(lua_State *L)
 {
-    const char *folder = luaL_checkstring(L, 1);
-    struct err e = ERR_INIT;
-    struct chunk_writer **w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = NULL;
-    luaL_setmetatable(L, WRITER);
-    *w = chunk_writer_unnamed(folder, &e);
-    if (!*w)
-        return lua_err_raise(L, &e);
-    return 1;
+    return push_writer(L, chunk_writer_unnamed);
 }
 
 /* writer:add(text) -> the chunk's number, from 0 */

@@ -106,22 +106,6 @@ local function with_signals(job, run, fn)
   return result
 end
 
-local function live_report(job, fn)
-  local loop, ticking = require "dex.loop", true
-  if job.report.live then
-    loop.spawn(function()
-      while ticking do
-        loop.sleep(0.1)
-        if ticking then job.report:tick() end
-      end
-    end)
-  end
-  local ok, result = pcall(fn)
-  ticking = false
-  if not ok then error(result, 0) end
-  return result
-end
-
 local function write(job, run)
   if job.given.write_json == false then return end
   steps.write_manifest(job)
@@ -167,7 +151,9 @@ local function execute(job, opts, prepare)
   job.invocation_id = run.id
   if prepare then prepare(run) end
   local ok, e = pcall(with_signals, job, run, function()
-    return live_report(job, function() return run:execute() end)
+    local done, result = steps.while_shown(job, run.execute, run)
+    if not done then error(result, 0) end
+    return result
   end)
   pcall(recorder.close, recorder)
   if not ok then error(e, 0) end

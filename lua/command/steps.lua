@@ -148,6 +148,24 @@ function M.connect_late(job)
   end }
 end
 
+--- Calls fn() while what the user sees keeps the time: pcall's values. May wait.
+---@param job table
+---@param fn function
+function M.while_shown(job, fn, ...)
+  local loop, ticking = require "dex.loop", true
+  if job.report.live then
+    loop.spawn(function()
+      while ticking do
+        loop.sleep(0.1)
+        if ticking then job.report:tick() end
+      end
+    end)
+  end
+  local ok, result = pcall(fn, ...)
+  ticking = false
+  return ok, result
+end
+
 --- selected -> job.outcome: runs the nodes and all hooks. May wait.
 function M.execute(job)
   local loop = require "dex.loop"
@@ -166,17 +184,7 @@ function M.execute(job)
       job.cancel(name)
     end, job.at_prompt)
   end
-  local ticking = true
-  if job.report.live then
-    loop.spawn(function()
-      while ticking do
-        loop.sleep(0.1)
-        if ticking then job.report:tick() end
-      end
-    end)
-  end
-  local ok, outcome = pcall(work.wait, work)
-  ticking = false
+  local ok, outcome = M.while_shown(job, work.wait, work)
   if not job.in_background then core.on_signal(before, patient) end
   if not ok then error(outcome, 0) end
   job.outcome = outcome

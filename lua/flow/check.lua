@@ -47,27 +47,32 @@ local function check_needs(flow, node)
   end
 end
 
--- Raises for the first circle: the path that leads round.
-local function check_circles(flow)
-  local state = {}
-  local path = {}
-  local function visit(node)
-    if state[node] == "done" then return end
-    path[#path + 1] = node.name
-    if state[node] == "open" then
-      local from = 1
-      while path[from] ~= node.name do from = from + 1 end
-      fail(node, NEEDS, "needs", "nodes need each other in a circle: "
-        .. table.concat(table.move(path, from, #path, 1, {}), " -> "))
+-- Raises for the first circle among things with names: the path that leads round.
+local function check_rounds(things, nexts, key, words)
+  local state, path = {}, {}
+  local function visit(thing, from)
+    if state[thing] == "done" then return end
+    path[#path + 1] = thing.name
+    if state[thing] == "open" then
+      local first = 1
+      while path[first] ~= thing.name do first = first + 1 end
+      fail(from, NEEDS, key, words .. table.concat(table.move(path, first, #path, 1, {}), " -> "))
     end
-    state[node] = "open"
-    for _, name in ipairs(node.needs) do
-      if flow.nodes[name] then visit(flow.nodes[name]) end
-    end
-    state[node] = "done"
+    state[thing] = "open"
+    nexts(thing, visit)
+    state[thing] = "done"
     path[#path] = nil
   end
-  for _, node in ipairs(flow.nodes) do visit(node) end
+  for _, thing in ipairs(things) do visit(thing) end
+end
+
+local function check_circles(flow)
+  check_rounds(flow.nodes, function(node, visit)
+    for _, name in ipairs(node.needs) do
+      local other = flow.nodes[name]
+      if other then visit(other, other) end
+    end
+  end, "needs", "nodes need each other in a circle: ")
 end
 
 -- What has ended when a node begins.
@@ -200,24 +205,11 @@ end
 
 -- A flow that runs itself, by way of others or not.
 local function check_sub_flows(flows)
-  local state, path = {}, {}
-  local function visit(flow, by)
-    if state[flow] == "done" then return end
-    path[#path + 1] = flow.name
-    if state[flow] == "open" then
-      local from = 1
-      while path[from] ~= flow.name do from = from + 1 end
-      fail(by, NEEDS, "flow", "flows run each other without end: "
-        .. table.concat(table.move(path, from, #path, 1, {}), " -> "))
-    end
-    state[flow] = "open"
+  check_rounds(flows, function(flow, visit)
     for _, node in ipairs(flow.nodes) do
       if node.kind == "flow" and flows[node.flow] then visit(flows[node.flow], node) end
     end
-    state[flow] = "done"
-    path[#path] = nil
-  end
-  for _, flow in ipairs(flows) do visit(flow) end
+  end, "flow", "flows run each other without end: ")
 end
 
 -- Nobody is there to give an argument when a schedule starts a run.
